@@ -105,7 +105,7 @@ func (c *Cluster) credentials() error {
 		if err != nil {
 			return err
 		}
-		if err := writeKubeconfig(who.config, id); err != nil {
+		if err := replaceFile(who.config, kubeconfig(id)); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Options say where a fleet lives and how.
@@ -169,29 +170,51 @@ func (f *Fleet) Clusters() []*Cluster {
 }
 
 // WriteKubeconfig writes a kubeconfig for an administrator with a context for each cluster named, or for all, the first one
-// current.
+// current. The file is replaced whole, so that nobody reads half of one.
 func (f *Fleet) WriteKubeconfig(path string, names ...string) error {
-	if len(names) == 0 {
-		for _, c := range f.Clusters() {
-			names = append(names, c.name)
-		}
+	text, err := f.kubeconfig(names)
+	if err == nil {
+		err = replaceFile(path, text)
 	}
-	if len(names) == 0 {
-		return errors.New("writing a kubeconfig: the fleet has no cluster")
+	if err != nil {
+		return fmt.Errorf("writing kubeconfig %s: %w", path, err)
+	}
+	return nil
+}
+
+func (f *Fleet) kubeconfig(names []string) ([]byte, error) {
+	clusters, err := f.named(names)
+	if err != nil {
+		return nil, err
+	}
+	if len(clusters) == 0 {
+		return nil, errors.New("the fleet has no cluster yet")
 	}
 	var ids []identity
-	for _, name := range names {
-		c, err := f.Cluster(name)
+	for _, c := range clusters {
+		id, err := c.ca.identity(c.name, c.Host(), "admin")
 		if err != nil {
-			return fmt.Errorf("writing a kubeconfig: %w", err)
-		}
-		id, err := c.ca.identity(name, c.Host(), "admin")
-		if err != nil {
-			return fmt.Errorf("writing a kubeconfig: %w", err)
+			return nil, err
 		}
 		ids = append(ids, id)
 	}
-	return writeKubeconfig(path, ids...)
+	return kubeconfig(ids...), nil
+}
+
+// named are the clusters of these names, in this order, or all.
+func (f *Fleet) named(names []string) ([]*Cluster, error) {
+	if len(names) == 0 {
+		return f.Clusters(), nil
+	}
+	var clusters []*Cluster
+	for _, name := range names {
+		c, err := f.Cluster(name)
+		if err != nil {
+			return nil, err
+		}
+		clusters = append(clusters, c)
+	}
+	return clusters, nil
 }
 
 // Remove stops a cluster and deletes its data and its folder: certificates, port, logs. Nothing of it is left.
@@ -222,7 +245,13 @@ func (f *Fleet) Close() error {
 		for _, r := range c.runners {
 			r.close()
 		}
-		errs = append(errs, stopAll(c.ownRunners(), closeGrace))
+		for _, r := range slices.Backward(c.ownRunners()) {
+			grace := time.Duration(0) // only etcd holds anything
+			if r.part == Etcd {
+				grace = closeGrace
+			}
+			errs = append(errs, r.stop(grace))
+		}
 	}
 	f.shared.close()
 	errs = append(errs, f.shared.stop(closeGrace), f.lock.Close())

@@ -48,9 +48,8 @@ func (a *authority) httpClient(file string) (*http.Client, error) {
 	}}, nil
 }
 
-// writeKubeconfig writes a kubeconfig with a context for each identity, the first one current. Files are replaced whole, so
-// that nobody reads half of one.
-func writeKubeconfig(path string, ids ...identity) error {
+// kubeconfig is the text of a kubeconfig with a context for each identity, the first one current.
+func kubeconfig(ids ...identity) []byte {
 	var clusters, contexts, users strings.Builder
 	for _, id := range ids {
 		encode := base64.StdEncoding.EncodeToString
@@ -61,9 +60,8 @@ func writeKubeconfig(path string, ids ...identity) error {
 		fmt.Fprintf(&users, "- name: %s\n  user:\n    client-certificate-data: %s\n    client-key-data: %s\n",
 			user, encode(id.cert), encode(id.key))
 	}
-	text := fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: %s\nclusters:\n%scontexts:\n%susers:\n%s",
+	return fmt.Appendf(nil, "apiVersion: v1\nkind: Config\ncurrent-context: %s\nclusters:\n%scontexts:\n%susers:\n%s",
 		ids[0].context, &clusters, &contexts, &users)
-	return replaceFile(path, []byte(text))
 }
 
 // replaceFile writes a file that only its owner may read, whole or not at all.

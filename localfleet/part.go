@@ -38,7 +38,7 @@ const (
 const (
 	startTimeout = 3 * time.Minute       // a loaded machine may take ten times as long as an idle one
 	stopGrace    = 10 * time.Second      // what a part gets to end by itself
-	closeGrace   = 3 * time.Second       // the same when the fleet closes: every part is fit to be killed
+	closeGrace   = 3 * time.Second       // the same for etcd when the fleet closes; the other parts get nothing
 	pollInterval = 50 * time.Millisecond // between two looks at a part that is starting
 	lookTimeout  = 5 * time.Second       // for one such look
 )

@@ -137,7 +137,7 @@ func call(ctx context.Context, client *http.Client, method, url string, body []b
 		return nil, err
 	}
 	if resp.StatusCode/100 != 2 {
-		return nil, &statusError{code: resp.StatusCode, url: url, body: string(data[:min(len(data), 500)])}
+		return nil, &statusError{code: resp.StatusCode, url: url, body: string(data[:min(len(data), 8192)])}
 	}
 	return data, nil
 }
@@ -146,7 +146,7 @@ func call(ctx context.Context, client *http.Client, method, url string, body []b
 type statusError struct {
 	code int
 	url  string
-	body string // its first 500 bytes
+	body string // its first 8 KiB
 }
 
 func (e *statusError) Error() string {

@@ -9,6 +9,9 @@ import (
 
 func main() {
 	becomePersonality()
+	if err := newCommand().Execute(); err != nil {
+		exit(err)
+	}
 }
 
 // exit ends the program with a message.

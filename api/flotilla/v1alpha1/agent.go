@@ -1,0 +1,59 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+)
+
+// Agent is what hub and agent tell each other besides bundles. There is one in each cluster namespace, named agent. The agent
+// does not watch it: the reply to its lease carries the generation, and it reads when that moved.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=agents
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
+// +kubebuilder:printcolumn:name="Kubernetes",type=string,JSONPath=`.status.kubernetesVersion`
+// +kubebuilder:printcolumn:name="Hold",type=string,JSONPath=`.status.hold.reason`
+type Agent struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   AgentSpec   `json:"spec,omitempty"`
+	Status AgentStatus `json:"status,omitempty"`
+}
+
+// AgentList is a list of Agents.
+//
+// +kubebuilder:object:root=true
+type AgentList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Agent `json:"items"`
+}
+
+// AgentSpec is what the hub tells the agent.
+type AgentSpec struct {
+	// HubUID identifies the hub: the UID of its Namespace kube-system. An agent that finds another one holds.
+	HubUID string `json:"hubUID,omitempty"`
+	// LeaseSeconds between renewals of the agent's lease. 0 means 60.
+	LeaseSeconds int32 `json:"leaseSeconds,omitempty"`
+	// PublicKey of the agent as it registered, 32 bytes of X25519.
+	PublicKey []byte `json:"publicKey,omitempty"`
+}
+
+// AgentStatus is what the agent tells the hub.
+type AgentStatus struct {
+	// Version of the agent.
+	Version string `json:"version,omitempty"`
+	// KubernetesVersion of the cluster, such as v1.37.2.
+	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
+	// APIs that the cluster serves, sorted: each group/version, and each group/version/Kind.
+	APIs []string `json:"apis,omitempty"`
+	// Hold tells that, and why, the agent keeps everything as it is.
+	Hold *fleet.Hold `json:"hold,omitempty"`
+	// StartCounter grows with each start of the agent; two agents with one identity show as a number that goes back.
+	StartCounter int64 `json:"startCounter,omitempty"`
+	// Conditions of the agent.
+	Conditions []fleet.GenericCondition `json:"conditions,omitempty"`
+}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"flotilla.io/flotilla/localfleet"
 )
@@ -46,6 +48,7 @@ func newCommand() *cobra.Command {
 		Run: func(*cobra.Command, []string) {}, // becomePersonality has run before; this is for the help text
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
+	pflag.CommandLine = pflag.NewFlagSet(os.Args[0], pflag.ContinueOnError) // cobra would offer the parts' global flags
 	return root
 }
 
@@ -111,8 +114,20 @@ func up(ctx context.Context, fleet *localfleet.Fleet, names []string, opts local
 		return err
 	}
 	fmt.Printf("all are ready; Ctrl-C stops them. In another terminal:\n  export KUBECONFIG=%s\n  %s kubectl --context %s get namespaces\n",
-		config, fleet.Binary(), names[0])
+		config, calledAs(), names[0])
 	return fleet.Serve(ctx)
+}
+
+// calledAs is the path under which this program was called, for commands that a person copies.
+func calledAs() string {
+	path, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return os.Args[0]
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 func newAdd(dir *string) *cobra.Command {

@@ -224,4 +224,6 @@ const (
 	ReasonLabelRefused = "LabelRefused"
 	// ReasonNameTaken: another cluster has the name.
 	ReasonNameTaken = "NameTaken"
+	// ReasonInvalid: a field of the request cannot be used.
+	ReasonInvalid = "Invalid"
 )

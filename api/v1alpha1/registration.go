@@ -7,6 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=clusterregistrations
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 // +kubebuilder:printcolumn:name="Cluster-Name",type=string,JSONPath=`.status.clusterName`
 // +kubebuilder:printcolumn:name="Labels",type=string,JSONPath=`.spec.clusterLabels`
 type ClusterRegistration struct {
@@ -42,7 +43,10 @@ type ClusterRegistrationSpec struct {
 	ClusterName string `json:"clusterName,omitempty"`
 	// PublicKey of the agent, 32 bytes of X25519, that the credential is sealed to. Flotilla.
 	PublicKey []byte `json:"publicKey,omitempty"`
-	// Approved is set by a person, by kubectl or "flotilla approve", where the token asks for it. Flotilla.
+	// Proof that the request comes from a holder of the token that it names: seal.Request{...}.Prove(tokenKey). Flotilla.
+	Proof []byte `json:"proof,omitempty"`
+	// Approved is set by a person, by kubectl or "flotilla approve", where the token asks for it. It counts only
+	// when it was set after the request was made. Flotilla.
 	Approved bool `json:"approved,omitempty"`
 }
 
@@ -65,6 +69,7 @@ type ClusterRegistrationStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=clusterregistrationtokens
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 // +kubebuilder:printcolumn:name="Secret-Name",type=string,JSONPath=`.status.secretName`
 type ClusterRegistrationToken struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -123,6 +128,8 @@ type ClusterRegistrationTokenStatus struct {
 
 	// Used counts the clusters that joined with the token. Flotilla.
 	Used int `json:"used,omitempty"`
+	// UsedBy holds the UIDs of the registrations that were granted, where spec.uses limits them. Flotilla.
+	UsedBy []string `json:"usedBy,omitempty"`
 	// Conditions of the token. Flotilla.
 	Conditions []GenericCondition `json:"conditions,omitempty"`
 }

@@ -11,6 +11,7 @@ import (
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=bundledeployments
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 // +kubebuilder:printcolumn:name="Cluster",type=string,JSONPath=`.metadata.labels.fleet\.cattle\.io/cluster`
 // +kubebuilder:printcolumn:name="Deployed",type=string,JSONPath=`.status.display.deployed`
 // +kubebuilder:printcolumn:name="Monitored",type=string,JSONPath=`.status.display.monitored`

@@ -10,4 +10,4 @@
 // +groupName=fleet.cattle.io
 package v1alpha1
 
-//go:generate go tool controller-gen object paths=.
+//go:generate go tool controller-gen object crd paths=. output:object:dir=. output:crd:dir=../../charts/flotilla-crd/templates

@@ -7,6 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:categories=fleet,path=helmops
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 // +kubebuilder:printcolumn:name="Repo",type=string,JSONPath=`.spec.helm.repo`
 // +kubebuilder:printcolumn:name="Chart",type=string,JSONPath=`.spec.helm.chart`
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`

@@ -10,6 +10,7 @@ import (
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=imagescans
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 // +kubebuilder:printcolumn:name="Repository",type=string,JSONPath=`.spec.image`
 // +kubebuilder:printcolumn:name="Latest",type=string,JSONPath=`.status.latestTag`
 type ImageScan struct {

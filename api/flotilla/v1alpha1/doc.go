@@ -4,4 +4,4 @@
 // +groupName=flotilla.io
 package v1alpha1
 
-//go:generate go tool controller-gen object paths=.
+//go:generate go tool controller-gen object crd paths=. output:object:dir=. output:crd:dir=../../../charts/flotilla-crd/templates

@@ -1,0 +1,150 @@
+// Package plan decides what has to happen to each object of one BundleDeployment.
+//
+// It compares three things that the agent holds in memory, digests of what is wanted, the inventory of what was applied,
+// and fingerprints of what the watches last saw, and asks Claims what other BundleDeployments want. It is pure: no
+// client, no clock, no object content. An object that is wanted as it was applied and whose fingerprint has not moved
+// costs nothing more than a map lookup here.
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/bundle/layer"
+)
+
+// Wanted is one object of the revision that should run.
+type Wanted struct {
+	Key     layer.Key // with the namespace that the object ends up in
+	Version string    // its API version
+	Digest  string    // see Digest
+}
+
+// Digest names what exactly would be applied: an object of a layer, in a namespace, in the name of an owner. An equal
+// digest means that nothing needs to be sent.
+func Digest(object, namespace, owner string) string {
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%s\n%s\n%s", object, namespace, owner)))
+	return hex.EncodeToString(sum[:16])
+}
+
+// Live is what the watches say about one object.
+type Live struct {
+	Covered     bool // a watch that has its first list covers the object; if not, the rest says nothing
+	Present     bool
+	UID         types.UID
+	Fingerprint string
+	Suspect     bool // it changed within the grain of the fingerprint's time: only a read can tell
+}
+
+// Action is what one object needs.
+type Action string
+
+const (
+	Skip     Action = "skip"     // it is as it should be
+	Apply    Action = "apply"    // it is new, changed, or its creation was not confirmed
+	Look     Action = "look"     // somebody moved it: read it and compare
+	Refuse   Action = "refuse"   // another BundleDeployment has it and still wants it
+	Prune    Action = "prune"    // it left the bundle: delete it
+	Keep     Action = "keep"     // it left the bundle, but its kind is deleted only when asked: let it go
+	HandOver Action = "handover" // it left the bundle, and another BundleDeployment wants it: leave it to that one
+)
+
+// Step is an action on an object. Other names the BundleDeployment that Refuse and HandOver are about.
+type Step struct {
+	Key    layer.Key
+	Action Action
+	Other  string
+}
+
+// Input is what a plan is made from; none of it is modified.
+type Input struct {
+	Self      string // the BundleDeployment
+	Wanted    []Wanted
+	Inventory inventory.Inventory
+	Live      func(layer.Key) Live
+	Looked    func(layer.Key) string // the fingerprint at which the object was last read and judged, "" for none
+	Claims    *Claims
+	// DeleteCRDs is the option deleteCRDResources: CustomResourceDefinitions go like other objects.
+	DeleteCRDs bool
+}
+
+// Make lists a step for each object that is wanted or in the inventory, sorted by key.
+func Make(in Input) []Step {
+	steps := make([]Step, 0, len(in.Wanted))
+	wanted := make(map[layer.Key]bool, len(in.Wanted))
+	for _, w := range in.Wanted {
+		wanted[w.Key] = true
+		steps = append(steps, in.want(w))
+	}
+	for key := range in.Inventory {
+		if !wanted[key] {
+			steps = append(steps, in.leave(key))
+		}
+	}
+	slices.SortFunc(steps, func(a, b Step) int { return a.Key.Compare(b.Key) })
+	return steps
+}
+
+func (in Input) want(w Wanted) Step {
+	if other := in.Claims.Blocks(w.Key, in.Self); other != "" {
+		return Step{w.Key, Refuse, other}
+	}
+	item, known := in.Inventory[w.Key]
+	if !known || item.UID == "" || item.Digest != w.Digest {
+		return Step{Key: w.Key, Action: Apply}
+	}
+	live := in.Live(w.Key)
+	switch {
+	case !live.Covered:
+		return Step{Key: w.Key, Action: Skip}
+	case !live.Present:
+		if in.Looked(w.Key) == Missing {
+			return Step{Key: w.Key, Action: Skip}
+		}
+		return Step{Key: w.Key, Action: Look}
+	case live.Suspect:
+		return Step{Key: w.Key, Action: Look}
+	case live.UID == item.UID && live.Fingerprint == item.Fingerprint:
+		return Step{Key: w.Key, Action: Skip}
+	case in.Looked(w.Key) == Seen(live.UID, live.Fingerprint):
+		return Step{Key: w.Key, Action: Skip}
+	}
+	return Step{Key: w.Key, Action: Look}
+}
+
+// Missing is what Looked answers for an object that was found to be gone.
+const Missing = "missing"
+
+// Seen is what Looked answers for an object that was read and judged at this fingerprint.
+func Seen(uid types.UID, fingerprint string) string { return string(uid) + " " + fingerprint }
+
+func (in Input) leave(key layer.Key) Step {
+	if others := in.Claims.Others(key, in.Self); len(others) > 0 {
+		return Step{key, HandOver, others[0]}
+	}
+	if Protected(key) && !(in.DeleteCRDs && isCRD(key)) {
+		return Step{Key: key, Action: Keep}
+	}
+	return Step{Key: key, Action: Prune}
+}
+
+// Protected tells whether objects of this kind stay when they leave a bundle, since with them goes what they hold: the
+// objects of a Namespace, the instances of a CustomResourceDefinition, the data of a volume or a claim.
+func Protected(key layer.Key) bool {
+	switch key.Group {
+	case "":
+		return key.Kind == "Namespace" || key.Kind == "PersistentVolume" || key.Kind == "PersistentVolumeClaim"
+	case "apiextensions.k8s.io":
+		return isCRD(key)
+	}
+	return false
+}
+
+func isCRD(key layer.Key) bool {
+	return key.Group == "apiextensions.k8s.io" && key.Kind == "CustomResourceDefinition"
+}

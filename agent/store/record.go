@@ -1,0 +1,176 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/api/v1alpha1"
+)
+
+// Record is what the agent remembers of a BundleDeployment besides its objects.
+type Record struct {
+	Name string    `json:"name"`
+	UID  types.UID `json:"uid,omitempty"` // of the BundleDeployment on the hub
+	// Revision is the label that a person knows the revision by: the commit, or "" if there is none.
+	Revision string `json:"revision,omitempty"`
+	// Spec is the accepted state: all its layers are stored and were opened once.
+	Spec v1alpha1.BundleDeploymentSpec `json:"spec"`
+	// Previous is what ran before Spec, until Spec is Ready: its layers stay, and its objects tell which fields were ours.
+	Previous *v1alpha1.BundleDeploymentSpec `json:"previous,omitempty"`
+	// Sequence is the highest that was ever seen.
+	Sequence int64 `json:"sequence"`
+	// Applied is the deploymentID that was last applied in whole.
+	Applied string `json:"applied,omitempty"`
+	// Forced is the forceSyncGeneration that was last acted upon.
+	Forced int64 `json:"forced,omitempty"`
+	// KeepResources remembers that deletion was forbidden, however the order to delete came about.
+	KeepResources bool `json:"keepResources,omitempty"`
+	// Kept lists the objects that left the bundle and stay.
+	Kept []string `json:"kept,omitempty"`
+	// Deletion is "done" once the order to delete was carried out.
+	Deletion string `json:"deletion,omitempty"`
+}
+
+const (
+	recordPrefix    = "record-"
+	inventoryPrefix = "inventory-"
+	keyName         = "kek"
+)
+
+// Records reads all records, sorted by the name of their Secret.
+func (s *Store) Records(ctx context.Context) ([]Record, error) {
+	var records []Record
+	for _, name := range s.names(recordPrefix) {
+		data, err := s.get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		var r Record
+		if err := json.Unmarshal(data["record"], &r); err != nil {
+			return nil, fmt.Errorf("reading the record in Secret %s: %w", name, err)
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}
+
+// PutRecord stores a record. It is written before anything of its spec is applied.
+func (s *Store) PutRecord(ctx context.Context, r Record) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("storing the record of %s: %w", r.Name, err)
+	}
+	return s.put(ctx, kindRecord, recordPrefix+secretName(r.Name), map[string][]byte{"record": data})
+}
+
+// Forget drops record and inventory of a BundleDeployment whose deletion is done.
+func (s *Store) Forget(ctx context.Context, deployment string) error {
+	for _, name := range s.shardNames(deployment) {
+		if err := s.drop(ctx, name); err != nil {
+			return err
+		}
+	}
+	return s.drop(ctx, recordPrefix+secretName(deployment))
+}
+
+// Inventory reads a BundleDeployment's inventory; it is empty if there is none.
+func (s *Store) Inventory(ctx context.Context, deployment string) (inventory.Inventory, error) {
+	inv := inventory.Inventory{}
+	for _, name := range s.shardNames(deployment) {
+		data, err := s.get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if err := inventory.DecodeInto(inv, data["items"]); err != nil {
+			return nil, fmt.Errorf("Secret %s: %w", name, err)
+		}
+	}
+	return inv, nil
+}
+
+// PutInventory stores an inventory: those shards that changed, and only then drops those that are empty now.
+func (s *Store) PutInventory(ctx context.Context, deployment string, inv inventory.Inventory) error {
+	before := s.shardNames(deployment)
+	shards := inventory.Shards(inv, shardsOf(before))
+	used := map[string]bool{}
+	for i, items := range shards {
+		if len(items) == 0 {
+			continue
+		}
+		packed, err := inventory.Encode(items)
+		if err != nil {
+			return err
+		}
+		name := shardName(deployment, i, len(shards))
+		used[name] = true
+		if err := s.put(ctx, kindInventory, name, map[string][]byte{"items": packed}); err != nil {
+			return fmt.Errorf("storing the inventory of %s: %w", deployment, err)
+		}
+	}
+	for _, name := range before {
+		if !used[name] {
+			if err := s.drop(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// shardName ends in the number of the shard and how many there are.
+func shardName(deployment string, i, of int) string {
+	return fmt.Sprintf("%s%s-%d-%d", inventoryPrefix, secretName(deployment), i, of)
+}
+
+func (s *Store) shardNames(deployment string) []string {
+	var names []string
+	prefix := inventoryPrefix + secretName(deployment) + "-"
+	for _, name := range s.names(prefix) {
+		if strings.Count(strings.TrimPrefix(name, prefix), "-") == 1 { // not that of a name which begins alike
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func shardsOf(names []string) int {
+	most := 0
+	for _, name := range names {
+		if n, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:]); err == nil {
+			most = max(most, n)
+		}
+	}
+	return most
+}
+
+// secretName is a deployment's name as a part of a Secret's name. The hash behind it keeps a name that begins like another
+// apart from it; a name that is too long is hashed whole, and the true one stands in the record.
+func secretName(deployment string) string {
+	sum := sha256.Sum256([]byte(deployment))
+	if len(deployment) > 200 {
+		return hex.EncodeToString(sum[:])
+	}
+	return deployment + "." + hex.EncodeToString(sum[:4])
+}
+
+// PutKey stores the key that opens the layers.
+func (s *Store) PutKey(ctx context.Context, kek []byte) error {
+	return s.put(ctx, kindKey, keyName, map[string][]byte{"kek": kek})
+}
+
+// Key reads the key that opens the layers, ErrNotStored if there is none yet.
+func (s *Store) Key(ctx context.Context) ([]byte, error) {
+	data, err := s.get(ctx, keyName)
+	if err != nil {
+		return nil, err
+	}
+	return data["kek"], nil
+}

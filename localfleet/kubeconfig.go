@@ -48,19 +48,20 @@ func (a *authority) httpClient(file string) (*http.Client, error) {
 	}}, nil
 }
 
-// kubeconfig is the text of a kubeconfig with a context for each identity, the first one current.
+// kubeconfig is the text of a kubeconfig with a context for each identity, the first one current. Names are quoted: y and
+// null are good names for a cluster, but no strings in YAML.
 func kubeconfig(ids ...identity) []byte {
 	var clusters, contexts, users strings.Builder
 	for _, id := range ids {
 		encode := base64.StdEncoding.EncodeToString
 		user := id.context + "-" + id.user
-		fmt.Fprintf(&clusters, "- name: %s\n  cluster:\n    server: %s\n    certificate-authority-data: %s\n",
+		fmt.Fprintf(&clusters, "- name: %q\n  cluster:\n    server: %s\n    certificate-authority-data: %s\n",
 			id.context, id.server, encode(id.ca))
-		fmt.Fprintf(&contexts, "- name: %s\n  context:\n    cluster: %s\n    user: %s\n", id.context, id.context, user)
-		fmt.Fprintf(&users, "- name: %s\n  user:\n    client-certificate-data: %s\n    client-key-data: %s\n",
+		fmt.Fprintf(&contexts, "- name: %q\n  context:\n    cluster: %q\n    user: %q\n", id.context, id.context, user)
+		fmt.Fprintf(&users, "- name: %q\n  user:\n    client-certificate-data: %s\n    client-key-data: %s\n",
 			user, encode(id.cert), encode(id.key))
 	}
-	return fmt.Appendf(nil, "apiVersion: v1\nkind: Config\ncurrent-context: %s\nclusters:\n%scontexts:\n%susers:\n%s",
+	return fmt.Appendf(nil, "apiVersion: v1\nkind: Config\ncurrent-context: %q\nclusters:\n%scontexts:\n%susers:\n%s",
 		ids[0].context, &clusters, &contexts, &users)
 }
 

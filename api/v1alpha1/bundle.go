@@ -247,6 +247,19 @@ type BundleStatus struct {
 	SharedLayers []string `json:"sharedLayers,omitempty"`
 	// UnTarget is a change that would take the bundle from many clusters and waits for approval. Flotilla.
 	UnTarget *UnTarget `json:"unTarget,omitempty"`
+	// RenderAliases are render bases that came to objects which are deployed already. Flotilla.
+	RenderAliases []RenderAlias `json:"renderAliases,omitempty"`
+}
+
+// RenderAlias says that rendering a base, with these answers, gives the objects of a manifest that deployments have: a
+// change of files that changes no object costs no cluster anything.
+type RenderAlias struct {
+	// Base is the render base.
+	Base string `json:"base"`
+	// Asked is what templates asked about the cluster, with the answers they got.
+	Asked []CapabilityAnswer `json:"asked,omitempty"`
+	// Manifest is the part of a deploymentID before the colon.
+	Manifest string `json:"manifest"`
 }
 
 // UnTarget is a change that would take a bundle from so many clusters that a person must approve it first.

@@ -1,0 +1,179 @@
+// Command flotilla-controller is the hub: it turns sources into BundleDeployments and reports into status.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	agentapi "flotilla.io/flotilla/api/flotilla/v1alpha1"
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/render/worker"
+	"flotilla.io/flotilla/bundle/source"
+	"flotilla.io/flotilla/controller/bundle"
+	"flotilla.io/flotilla/controller/cluster"
+	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/gitrepo"
+	"flotilla.io/flotilla/controller/hub"
+	"flotilla.io/flotilla/controller/status"
+	"flotilla.io/flotilla/controller/webhook"
+)
+
+// renderWorkers is how many renderings run at once, each in a process of its own.
+const renderWorkers = 2
+
+// options are the flags.
+type options struct {
+	kubeconfig, dataDir      string
+	webhookAddr, metricsAddr string
+	apiServerURL, apiServer  string
+	leaseSeconds             int32
+	leaderElect              bool
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == worker.Command {
+		if err := worker.Serve(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "flotilla-controller:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := command().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	o := options{}
+	cmd := &cobra.Command{
+		Use: "flotilla-controller", Short: "Run the hub of a fleet", Args: cobra.NoArgs, SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "the hub's API server; by default the cluster that this runs in")
+	f.StringVar(&o.dataDir, "data-dir", filepath.Join(os.TempDir(), "flotilla-controller"), "keeps mirrors of Git repositories; may be lost")
+	f.StringVar(&o.webhookAddr, "webhook-addr", ":8080", "hears pushes of Git servers")
+	f.StringVar(&o.metricsAddr, "metrics-addr", ":8081", "serves /metrics; 0 turns it off")
+	f.StringVar(&o.apiServerURL, "api-server-url", "", "the hub's address as agents reach it; by default that of --kubeconfig")
+	f.StringVar(&o.apiServer, "api-server-ca", "", "file with the CA of --api-server-url; by default that of --kubeconfig")
+	f.Int32Var(&o.leaseSeconds, "lease-seconds", 180, "a cluster whose lease was not renewed for so long is Unknown; agents renew three times as often")
+	f.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the leader's lease")
+	return cmd
+}
+
+func scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, fleet.AddToScheme, agentapi.AddToScheme} {
+		if err := add(s); err != nil {
+			panic(err) // a type registered twice: found by the first start
+		}
+	}
+	return s
+}
+
+func restConfig(o options) (*rest.Config, error) {
+	if o.kubeconfig != "" {
+		if err := flag.Set("kubeconfig", o.kubeconfig); err != nil {
+			return nil, err
+		}
+	}
+	cfg, err := config.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("finding the hub's API server: %w (give --kubeconfig)", err)
+	}
+	cfg.QPS, cfg.Burst = -1, -1 // the API server's own priority and fairness is the limit
+	cfg.UserAgent = "flotilla-controller"
+	return cfg, nil
+}
+
+func run(ctx context.Context, o options) error {
+	log := zap.New(zap.ConsoleEncoder())
+	ctrl.SetLogger(log)
+	cfg, err := restConfig(o)
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:           scheme(),
+		Metrics:          metricsserver.Options{BindAddress: o.metricsAddr},
+		LeaderElection:   o.leaderElect,
+		LeaderElectionID: "flotilla-controller", LeaderElectionNamespace: fleet.SystemNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+	})
+	if err != nil {
+		return fmt.Errorf("reaching the hub's API server %s: %w", cfg.Host, err)
+	}
+	identity, err := identity(ctx, mgr, cfg)
+	if err != nil {
+		return err
+	}
+	if err := setup(mgr, o, identity, cfg, log); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func identity(ctx context.Context, mgr ctrl.Manager, cfg *rest.Config) (hub.Identity, error) {
+	live, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme()})
+	if err != nil {
+		return hub.Identity{}, err
+	}
+	return hub.Load(ctx, live, live)
+}
+
+// setup wires every reconciler by hand, in the direction in which data flows.
+func setup(mgr ctrl.Manager, o options, id hub.Identity, cfg *rest.Config, log logr.Logger) error {
+	hook := &webhook.Server{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Log: log.WithName("webhook"), Addr: o.webhookAddr, SystemNamespace: fleet.SystemNamespace}
+	store := content.NewStore(mgr.GetClient(), mgr.GetAPIReader(), id.Secret)
+	plans := status.NewPlans()
+	pool, err := worker.New(renderWorkers)
+	if err != nil {
+		return err
+	}
+	liveness, err := cluster.Setup(mgr, cluster.Config{
+		HubUID: id.UID, LeaseSeconds: o.leaseSeconds, Clock: clock.RealClock{},
+		APIServerURL: o.apiServerURL, APIServerCAFile: o.apiServer, RestConfig: cfg,
+	})
+	if err != nil {
+		return err
+	}
+	if err := status.Index(mgr); err != nil {
+		return err
+	}
+	for _, set := range []func(ctrl.Manager) error{
+		(&gitrepo.Reconciler{
+			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store, Events: mgr.GetEventRecorder("flotilla-gitrepo"),
+			Mirrors: source.NewMirrors(filepath.Join(o.dataDir, "mirrors")), Pushed: hook.Pushed(),
+		}).Setup,
+		(&bundle.Reconciler{
+			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store, Renderer: pool, Plans: plans,
+			Events: mgr.GetEventRecorder("flotilla-bundle"), SystemNamespace: fleet.SystemNamespace,
+		}).Setup,
+		(&status.Reconciler{Client: mgr.GetClient(), Plans: plans, Liveness: liveness}).Setup,
+	} {
+		if err := set(mgr); err != nil {
+			return err
+		}
+	}
+	if err := mgr.Add(&content.Sweeper{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store}); err != nil {
+		return err
+	}
+	return mgr.Add(hook)
+}

@@ -1,0 +1,188 @@
+// Package bundle turns Bundles and Clusters into BundleDeployments: match, render once per render key, split into
+// layers, publish, and write what changed.
+//
+// The walk keeps no state of its own: what was rendered for whom stands in the BundleDeployments (render base, the
+// questions about capabilities and their answers, layers), so a controller that restarts on a settled fleet compares,
+// and renders and writes nothing.
+package bundle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/render"
+	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/status"
+	"flotilla.io/flotilla/controller/values"
+)
+
+// Renderer renders bundles; the worker pool is one.
+type Renderer interface {
+	Render(ctx context.Context, in render.Input, caps *render.Capabilities) (*render.Output, error)
+}
+
+// Reconciler moves Bundles forward. All fields are set before Setup.
+type Reconciler struct {
+	Client   client.Client
+	Reader   client.Reader // live reads, for Secrets and Content
+	Store    *content.Store
+	Renderer Renderer
+	Plans    *status.Plans
+	Events   events.EventRecorder
+	// SystemNamespace carries the hold on the whole fleet.
+	SystemNamespace string
+
+	keks keks
+}
+
+// wait ends a walk without an error: something else has to happen first, and its event (or After) starts a new walk.
+type wait struct {
+	Reason string
+	After  time.Duration
+}
+
+func (w *wait) Error() string { return w.Reason }
+
+// stop ends a walk with something that only a person or a push can change. What was deployed stays.
+type stop struct {
+	Condition, Reason string
+	Err               error
+}
+
+func (s *stop) Error() string { return s.Err.Error() }
+func (s *stop) Unwrap() error { return s.Err }
+
+// Reconcile brings the BundleDeployments of one Bundle to what it asks for.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	b := &fleet.Bundle{}
+	if err := r.Client.Get(ctx, req.NamespacedName, b); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Plans.Forget(req.NamespacedName)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	in := &run{bundle: b.DeepCopy()}
+	if !b.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, in)
+	}
+	if controllerutil.AddFinalizer(in.bundle, fleet.BundleFinalizer) {
+		if err := r.Client.Patch(ctx, in.bundle, client.MergeFrom(b)); err != nil {
+			return ctrl.Result{}, client.IgnoreNotFound(err)
+		}
+	}
+	return r.finish(ctx, in, r.walk(ctx, in))
+}
+
+func (r *Reconciler) walk(ctx context.Context, in *run) error {
+	for _, step := range []func(context.Context, *run) error{
+		r.load,    // Bundle, Secret, Content -> files and options
+		r.observe, // Clusters, Agents, BundleDeployments as they are
+		r.match,   // clusters -> the options of each
+		r.render,  // options -> objects, once per render key
+		r.split,   // objects -> layers
+		r.guard,   // holds, and steps too large to take unasked
+		r.publish, // layers -> Content
+		r.write,   // one write for each BundleDeployment that changed
+		r.retire,  // clusters that are targets no more
+	} {
+		if err := step(ctx, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish records what the walk came to: conditions on the Bundle, and the plan that the roll-up counts by.
+func (r *Reconciler) finish(ctx context.Context, in *run, err error) (ctrl.Result, error) {
+	var w *wait
+	var s *stop
+	switch {
+	case errors.As(err, &w):
+		return ctrl.Result{RequeueAfter: w.After}, nil
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: 100 * time.Millisecond}, nil
+	case errors.As(err, &s):
+		r.Events.Eventf(in.bundle, nil, corev1.EventTypeWarning, s.Reason, "Deploy", "%s", s.Error())
+	case err != nil:
+		return ctrl.Result{}, err
+	}
+	r.Plans.Set(client.ObjectKeyFromObject(in.bundle), in.plan())
+	if err := r.report(ctx, in, s); err != nil {
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+		}
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: in.again}, nil
+}
+
+// report writes the conditions of this reconciler: one for each thing that can go wrong, so that one never hides another.
+func (r *Reconciler) report(ctx context.Context, in *run, s *stop) error {
+	b := &fleet.Bundle{}
+	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(in.bundle), b); err != nil {
+		return err
+	}
+	now := b.DeepCopy()
+	return status.Patch(ctx, r.Client, now, func() {
+		st := &now.Status
+		st.ObservedGeneration = in.bundle.Generation
+		for _, kind := range []string{status.ConditionNotServed, status.ConditionTargeted, status.ConditionRendered, status.ConditionHeld} {
+			value, reason, message := in.condition(kind, s)
+			if value == "" {
+				continue
+			}
+			fleet.SetCondition(&st.Conditions, kind, value, reason, message)
+		}
+		if s != nil {
+			return
+		}
+		if in.sharedNow != nil {
+			st.SharedLayers = in.sharedNow
+		}
+		st.RenderAliases, st.UnTarget = in.aliasesNow(), in.pendingUnTarget()
+	})
+}
+
+// load gathers what the bundle consists of.
+func (r *Reconciler) load(ctx context.Context, in *run) error {
+	whole, err := values.Restore(ctx, r.Reader, in.bundle)
+	if waiting := (values.ErrWaiting{}); errors.As(err, &waiting) {
+		return &wait{Reason: waiting.Error(), After: 500 * time.Millisecond}
+	}
+	if err != nil {
+		return err
+	}
+	in.whole = whole
+	if err := in.checkServed(); err != nil {
+		return err
+	}
+	in.files, err = r.files(ctx, in.bundle)
+	return err
+}
+
+// short is a commit as people write it.
+func short(commit string) string { return commit[:min(len(commit), 7)] }
+
+// running names the commit that stays deployed, for messages about one that does not make it.
+func (in *run) running() string {
+	commits := map[string]bool{}
+	for i := range in.have {
+		if c := in.have[i].Labels[fleet.CommitLabel]; c != "" {
+			commits[short(c)] = true
+		}
+	}
+	if len(commits) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s stays deployed", joinKeys(commits))
+}

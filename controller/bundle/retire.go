@@ -1,0 +1,120 @@
+package bundle
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/controller/rollout"
+)
+
+// retire takes the bundle away from clusters that are targets no more, in two writes: the order to delete, and, when
+// the agent has done it, the end of the BundleDeployment.
+func (r *Reconciler) retire(ctx context.Context, in *run) error {
+	allowed := in.unTarget == nil || in.unTarget.Approved(in.bundle.Annotations)
+	for i := range in.have {
+		bd := &in.have[i]
+		if in.placeOf(bd) != nil || !allowed && bd.Spec.Deletion == nil {
+			continue
+		}
+		if err := r.takeAway(ctx, in, bd, "Untargeted"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeAway moves one BundleDeployment a step further towards its end.
+func (r *Reconciler) takeAway(ctx context.Context, in *run, bd *fleet.BundleDeployment, reason string) error {
+	gone, err := r.clusterGone(ctx, bd)
+	if err != nil {
+		return err
+	}
+	if gone || bd.Spec.Deletion != nil && bd.Status.Deletion == "done" && bd.Status.ObservedSequence >= bd.Spec.Sequence {
+		return client.IgnoreNotFound(r.Client.Delete(ctx, bd, client.Preconditions{UID: &bd.UID}))
+	}
+	if bd.Spec.Deletion != nil {
+		return nil // the agent's report comes back here
+	}
+	if _, held := in.held(bd.Namespace); held {
+		return nil
+	}
+	if in.siblingsBusy() {
+		in.again = 200 * time.Millisecond
+		return nil
+	}
+	now := bd.DeepCopy()
+	now.Spec.Sequence++
+	now.Spec.Deletion = &fleet.Deletion{
+		Revision: in.bundle.Labels[fleet.CommitLabel], Reason: reason, By: in.by(), Policy: policyOf(bd),
+	}
+	return client.IgnoreNotFound(r.Client.Patch(ctx, now, client.MergeFrom(bd)))
+}
+
+// clusterGone: a deleted Cluster has no agent that could report. Its objects stay on it.
+func (r *Reconciler) clusterGone(ctx context.Context, bd *fleet.BundleDeployment) (bool, error) {
+	c := &fleet.Cluster{}
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: bd.Labels[fleet.ClusterNamespaceLabel], Name: bd.Labels[fleet.ClusterLabel]}, c)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return err == nil && !c.DeletionTimestamp.IsZero(), err
+}
+
+func policyOf(bd *fleet.BundleDeployment) string {
+	if bd.Spec.Options.KeepResources {
+		return "Orphan"
+	}
+	return "Delete"
+}
+
+func (in *run) by() string {
+	if repo := in.bundle.Labels[fleet.RepoLabel]; repo != "" {
+		return fmt.Sprintf("GitRepo %s/%s", in.bundle.Namespace, repo)
+	}
+	return fmt.Sprintf("Bundle %s/%s", in.bundle.Namespace, in.bundle.Name)
+}
+
+// finalize takes a deleted Bundle away from all its clusters, and lets it go when they are done.
+func (r *Reconciler) finalize(ctx context.Context, in *run) (ctrl.Result, error) {
+	if !controllerutil.ContainsFinalizer(in.bundle, fleet.BundleFinalizer) {
+		return ctrl.Result{}, nil
+	}
+	for _, step := range []func(context.Context, *run) error{r.observe, r.guard} {
+		if err := step(ctx, in); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	for i := range in.have {
+		if err := r.takeAway(ctx, in, &in.have[i], "BundleRemoved"); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if len(in.have) > 0 {
+		return ctrl.Result{RequeueAfter: in.again}, nil
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: in.bundle.Namespace, Name: in.bundle.Name}}
+	if in.bundle.Spec.ValuesHash != "" {
+		if err := client.IgnoreNotFound(r.Client.Delete(ctx, secret)); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	before := in.bundle.DeepCopy()
+	controllerutil.RemoveFinalizer(in.bundle, fleet.BundleFinalizer)
+	return ctrl.Result{}, client.IgnoreNotFound(r.Client.Patch(ctx, in.bundle, client.MergeFrom(before)))
+}
+
+// accepted tells whether a person said that this hub counts although the agent has seen up to sequence seen.
+func accepted(c *fleet.Cluster, seen int64) bool {
+	n, err := strconv.ParseInt(c.Annotations[rollout.AcceptSequenceAnnotation], 10, 64)
+	return err == nil && seen <= n
+}

@@ -1,0 +1,152 @@
+package bundle
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	agentapi "flotilla.io/flotilla/api/flotilla/v1alpha1"
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/controller/rollout"
+)
+
+const (
+	workers = 4
+	// settle gathers what comes in bursts: fifty clusters that join are one walk, not fifty.
+	settle = 100 * time.Millisecond
+)
+
+// Setup registers the reconciler.
+func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).Named("bundle").
+		For(&fleet.Bundle{}, builder.WithPredicates(predicate.Or[client.Object](
+			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
+		Watches(&fleet.Cluster{}, burst(r.bundlesOfWorkspace), builder.WithPredicates(changed(clusterMatters))).
+		Watches(&fleet.ClusterGroup{}, burst(r.bundlesOfWorkspace), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&fleet.BundleNamespaceMapping{}, burst(r.bundlesOfWorkspace)).
+		Watches(&agentapi.Agent{}, burst(r.bundlesOfAgent), builder.WithPredicates(changed(agentMatters))).
+		Watches(&fleet.BundleDeployment{}, handler.EnqueueRequestsFromMapFunc(bundleOf), builder.WithPredicates(deploymentMatters)).
+		Watches(&corev1.Namespace{}, burst(r.bundlesHeld), builder.WithPredicates(changed(holdMatters))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(r)
+}
+
+// burst maps an object to requests that wait a moment in the queue, so that more of the same fall together.
+func burst(to func(context.Context, client.Object) []ctrl.Request) handler.EventHandler {
+	add := func(ctx context.Context, obj client.Object, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+		for _, req := range to(ctx, obj) {
+			q.AddAfter(req, settle)
+		}
+	}
+	type queue = workqueue.TypedRateLimitingInterface[ctrl.Request]
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { add(ctx, e.Object, q) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { add(ctx, e.ObjectNew, q) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { add(ctx, e.Object, q) },
+	}
+}
+
+// changed lets an update through only if what matters about the object changed.
+func changed[T client.Object](matters func(T) any) predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(T)
+		after, ok2 := e.ObjectNew.(T)
+		return !ok || !ok2 || !equality.Semantic.DeepEqual(matters(before), matters(after))
+	}}
+}
+
+func clusterMatters(c *fleet.Cluster) any {
+	return []any{c.Labels, c.Annotations, c.Spec, c.Status.Namespace, c.DeletionTimestamp}
+}
+
+func agentMatters(a *agentapi.Agent) any { return []any{a.Status.KubernetesVersion, a.Status.APIs} }
+
+func holdMatters(ns *corev1.Namespace) any { return ns.Annotations[rollout.HoldAnnotation] }
+
+// deploymentMatters: one that was deleted or edited is put right; a report matters when it ends a deletion or tells
+// that the agent has seen a newer hub.
+var deploymentMatters = predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	DeleteFunc:  func(event.DeleteEvent) bool { return true },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*fleet.BundleDeployment)
+		after, ok2 := e.ObjectNew.(*fleet.BundleDeployment)
+		if !ok || !ok2 {
+			return true
+		}
+		return before.Generation != after.Generation || !maps.Equal(before.Labels, after.Labels) ||
+			before.Status.Deletion != after.Status.Deletion ||
+			before.Status.ObservedSequence != after.Status.ObservedSequence && (after.Status.ObservedSequence > after.Spec.Sequence || after.Spec.Deletion != nil)
+	},
+}
+
+func bundleOf(_ context.Context, obj client.Object) []ctrl.Request {
+	l := obj.GetLabels()
+	if l[fleet.BundleLabel] == "" {
+		return nil
+	}
+	return []ctrl.Request{{NamespacedName: client.ObjectKey{Namespace: l[fleet.BundleNamespaceLabel], Name: l[fleet.BundleLabel]}}}
+}
+
+// bundlesOfWorkspace are the bundles that may reach clusters of the object's namespace: its own, and those of workspaces
+// with mappings.
+func (r *Reconciler) bundlesOfWorkspace(ctx context.Context, obj client.Object) []ctrl.Request {
+	out := r.bundlesIn(ctx, obj.GetNamespace())
+	mappings := &fleet.BundleNamespaceMappingList{}
+	if err := r.Client.List(ctx, mappings); err != nil {
+		return out
+	}
+	seen := map[string]bool{obj.GetNamespace(): true}
+	for _, m := range mappings.Items {
+		if !seen[m.Namespace] {
+			seen[m.Namespace] = true
+			out = append(out, r.bundlesIn(ctx, m.Namespace)...)
+		}
+	}
+	return out
+}
+
+func (r *Reconciler) bundlesOfAgent(ctx context.Context, obj client.Object) []ctrl.Request {
+	clusters := &fleet.ClusterList{}
+	if err := r.Client.List(ctx, clusters); err != nil {
+		return nil
+	}
+	for i := range clusters.Items {
+		if clusters.Items[i].Status.Namespace == obj.GetNamespace() {
+			return r.bundlesOfWorkspace(ctx, &clusters.Items[i])
+		}
+	}
+	return nil
+}
+
+// bundlesHeld are the bundles that a hold on a Namespace concerns.
+func (r *Reconciler) bundlesHeld(ctx context.Context, obj client.Object) []ctrl.Request {
+	if obj.GetName() == r.SystemNamespace {
+		return r.bundlesIn(ctx, "")
+	}
+	return r.bundlesIn(ctx, obj.GetName())
+}
+
+func (r *Reconciler) bundlesIn(ctx context.Context, namespace string) []ctrl.Request {
+	list := &fleet.BundleList{}
+	if err := r.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return nil
+	}
+	out := make([]ctrl.Request, len(list.Items))
+	for i := range list.Items {
+		out[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
+	}
+	return out
+}

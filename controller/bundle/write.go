@@ -1,0 +1,334 @@
+package bundle
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/layer"
+)
+
+// writesAtOnce bounds the requests that one bundle has under way.
+const writesAtOnce = 16
+
+// write brings each BundleDeployment to what its cluster should have: one request where something changed, none where
+// not. A cluster that cannot be written does not hold up the others.
+func (r *Reconciler) write(ctx context.Context, in *run) error {
+	var mu sync.Mutex
+	var failed []error
+	var group errgroup.Group
+	group.SetLimit(writesAtOnce)
+	busy := in.siblingsBusy()
+	for _, p := range in.places {
+		if p.err != nil {
+			continue
+		}
+		if _, held := in.held(p.cluster.Status.Namespace); held {
+			continue
+		}
+		group.Go(func() error {
+			if err := r.writePlace(ctx, in, p, busy); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, fmt.Errorf("cluster %s: %w", p.name(), err))
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return in.sortFailures(failed)
+}
+
+// sortFailures turns errors that pass by themselves into a new walk and joins the rest.
+func (in *run) sortFailures(failed []error) error {
+	var rest []error
+	for _, err := range failed {
+		var w *wait
+		if errors.As(err, &w) {
+			in.again = max(in.again, w.After)
+			continue
+		}
+		rest = append(rest, err)
+	}
+	return errors.Join(rest...)
+}
+
+func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblingsBusy bool) error {
+	if p.cluster.Status.Namespace == "" {
+		return nil // its namespace is being made; the Cluster's event comes back here
+	}
+	want, err := r.desired(ctx, in, p)
+	if err != nil {
+		return err
+	}
+	if p.have == nil {
+		err := r.Client.Create(ctx, want)
+		if apierrors.IsAlreadyExists(err) {
+			return r.explainTaken(ctx, in, p)
+		}
+		if err == nil {
+			p.have = want
+		}
+		return err
+	}
+	if in.same(p, want) {
+		return nil
+	}
+	if siblingsBusy {
+		removes, err := r.removes(ctx, p.have, want)
+		if err != nil {
+			return err
+		}
+		if removes {
+			return &wait{Reason: "waiting for the bundles that may take objects over", After: 200 * time.Millisecond}
+		}
+	}
+	want.Spec.Sequence = in.nextSequence(p)
+	now := p.have.DeepCopy()
+	now.Labels, now.Spec = want.Labels, want.Spec
+	return r.Client.Patch(ctx, now, client.MergeFrom(p.have))
+}
+
+// explainTaken: a BundleDeployment has its bundle's name, so two bundles of one name from two workspaces collide.
+func (r *Reconciler) explainTaken(ctx context.Context, in *run, p *place) error {
+	bd := &fleet.BundleDeployment{}
+	key := client.ObjectKey{Namespace: p.cluster.Status.Namespace, Name: in.bundle.Name}
+	if err := r.Reader.Get(ctx, key, bd); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if ns := bd.Labels[fleet.BundleNamespaceLabel]; ns != in.bundle.Namespace {
+		p.err = fmt.Errorf("cluster %s has a bundle %s from workspace %s already; give one of them another name", p.name(), in.bundle.Name, ns)
+		return nil
+	}
+	return &wait{Reason: "the cache is behind", After: 100 * time.Millisecond}
+}
+
+// desired is the BundleDeployment of a place.
+func (r *Reconciler) desired(ctx context.Context, in *run, p *place) (*fleet.BundleDeployment, error) {
+	options := withoutValues(p.match.Options)
+	manifest := p.manifest()
+	bd := &fleet.BundleDeployment{
+		ObjectMeta: metav1.ObjectMeta{Name: in.bundle.Name, Namespace: p.cluster.Status.Namespace, Labels: in.labels(p)},
+		Spec: fleet.BundleDeploymentSpec{
+			Options: options, DeploymentID: deploymentID(manifest, options),
+			CorrectDrift: options.CorrectDrift, ValueOrigins: p.match.Origins,
+			Sequence: time.Now().Unix(), RenderBase: p.base, RenderKey: p.key, Asked: p.asked,
+		},
+	}
+	spec := &bd.Spec
+	spec.StagedOptions, spec.StagedDeploymentID = spec.Options, spec.DeploymentID
+	var err error
+	if spec.Layers, err = r.layers(ctx, p); err != nil {
+		return nil, err
+	}
+	if in.bundle.Spec.Paused || p.cluster.Spec.Paused {
+		freeze(spec, p.have)
+	}
+	return bd, nil
+}
+
+// freeze keeps what a paused deployment has, and lets only what is staged move.
+func freeze(spec *fleet.BundleDeploymentSpec, have *fleet.BundleDeployment) {
+	staged, options := spec.StagedDeploymentID, spec.StagedOptions
+	*spec = fleet.BundleDeploymentSpec{Sequence: spec.Sequence}
+	if have != nil {
+		*spec = *have.Spec.DeepCopy()
+	}
+	spec.Paused, spec.StagedDeploymentID, spec.StagedOptions = true, staged, options
+}
+
+// manifest names the objects of a place's rendering, whatever layers they lie in.
+func (p *place) manifest() string {
+	if p.output != nil {
+		return p.output.manifest
+	}
+	return manifestOf(p.twin)
+}
+
+func manifestOf(bd *fleet.BundleDeployment) string {
+	manifest, _, _ := strings.Cut(bd.Spec.DeploymentID, ":")
+	return manifest
+}
+
+// layers are the wrapped layers of a place: those it has, as long as they hold the same objects, those of its twin, or
+// those of a new rendering.
+func (r *Reconciler) layers(ctx context.Context, p *place) ([]fleet.LayerRef, error) {
+	if h := p.have; h != nil && manifestOf(h) == p.manifest() {
+		return h.Spec.Layers, nil
+	}
+	kek, err := r.keks.of(ctx, r.Reader, p.cluster.Status.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if p.output == nil {
+		return r.rewrap(kek, p.twin.Spec.Layers)
+	}
+	refs := make([]fleet.LayerRef, 0, len(p.output.refs))
+	for _, ref := range p.output.refs {
+		wrapped, err := layer.Wrap(kek, ref.Key)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, fleet.LayerRef{ID: ref.ID, Chunks: int32(ref.Chunks), Key: wrapped, Objects: int32(ref.Objects), Bytes: ref.Bytes})
+	}
+	return refs, nil
+}
+
+func (r *Reconciler) rewrap(kek []byte, refs []fleet.LayerRef) ([]fleet.LayerRef, error) {
+	out := append([]fleet.LayerRef(nil), refs...)
+	for i := range out {
+		wrapped, err := layer.Wrap(kek, r.Store.Secret().ContentKey(out[i].ID))
+		if err != nil {
+			return nil, err
+		}
+		out[i].Key = wrapped
+	}
+	return out, nil
+}
+
+// same tells whether the BundleDeployment already says all that want says. A rendering from other files that came to
+// the same objects is the same; so is another commit.
+func (in *run) same(p *place, want *fleet.BundleDeployment) bool {
+	if in.mustOvertake(p) {
+		return false
+	}
+	have := p.have.Spec.DeepCopy()
+	spec := want.Spec.DeepCopy()
+	have.Sequence, spec.Sequence = 0, 0
+	have.RenderBase, have.RenderKey, have.Asked = "", "", nil
+	spec.RenderBase, spec.RenderKey, spec.Asked = "", "", nil
+	labels := maps.Clone(want.Labels)
+	if commit, ok := p.have.Labels[fleet.CommitLabel]; ok {
+		labels[fleet.CommitLabel] = commit
+	}
+	return equality.Semantic.DeepEqual(have, spec) && maps.Equal(labels, p.have.Labels)
+}
+
+// mustOvertake: the agent has seen a newer hub, and a person said that this one counts.
+func (in *run) mustOvertake(p *place) bool {
+	seen := p.have.Status.ObservedSequence
+	return seen > p.have.Spec.Sequence && accepted(p.cluster, seen)
+}
+
+func (in *run) nextSequence(p *place) int64 {
+	if in.mustOvertake(p) {
+		return p.have.Status.ObservedSequence + 1
+	}
+	return p.have.Spec.Sequence + 1
+}
+
+// removes tells whether want lacks an object that have has.
+func (r *Reconciler) removes(ctx context.Context, have, want *fleet.BundleDeployment) (bool, error) {
+	before, err := r.keys(ctx, have)
+	if err != nil {
+		return false, err
+	}
+	after, err := r.keys(ctx, want)
+	if err != nil {
+		return false, err
+	}
+	for k := range before {
+		if !after[k] {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (r *Reconciler) keys(ctx context.Context, bd *fleet.BundleDeployment) (map[layer.Key]bool, error) {
+	var layers []layer.Layer
+	for _, ref := range bd.Spec.Layers {
+		l, err := r.Store.Layer(ctx, ref.ID, int(ref.Chunks))
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+	}
+	out := map[layer.Key]bool{}
+	for _, e := range layer.Stack(layers...) {
+		out[e.Key] = true
+	}
+	return out, nil
+}
+
+// siblingsBusy tells whether another bundle of the same GitRepo has not been walked at its newest generation: it may be
+// about to take over an object that this one lets go.
+func (in *run) siblingsBusy() bool {
+	for i := range in.siblings {
+		s := &in.siblings[i]
+		if s.Name != in.bundle.Name && s.DeletionTimestamp.IsZero() && s.Status.ObservedGeneration < s.Generation {
+			return true
+		}
+	}
+	return false
+}
+
+// labels are those of the bundle that concern users, all of fleet.cattle.io, and Fleet's own on top.
+func (in *run) labels(p *place) map[string]string {
+	out := map[string]string{}
+	for k, v := range in.bundle.Labels {
+		if strings.HasPrefix(k, "fleet.cattle.io/") || !(strings.Contains(k, "cattle.io") || strings.HasPrefix(k, "kubectl")) {
+			out[k] = v
+		}
+	}
+	out[fleet.BundleLabel] = in.bundle.Name
+	out[fleet.BundleNamespaceLabel] = in.bundle.Namespace
+	out[fleet.ManagedLabel] = "true"
+	out[fleet.ClusterLabel] = p.cluster.Name
+	out[fleet.ClusterNamespaceLabel] = p.cluster.Namespace
+	return out
+}
+
+// withoutValues leaves out what may be secret: values went into the objects, which are sealed.
+func withoutValues(o fleet.BundleDeploymentOptions) fleet.BundleDeploymentOptions {
+	out := *o.DeepCopy()
+	if out.Helm != nil {
+		out.Helm.Values, out.Helm.TemplateValues = nil, nil
+	}
+	return out
+}
+
+// deploymentID is Fleet's: the objects, and a hash of the options without diff and correctDrift.
+func deploymentID(manifest string, o fleet.BundleDeploymentOptions) string {
+	o.Diff, o.CorrectDrift = nil, nil
+	data, err := json.Marshal(o)
+	if err != nil {
+		return manifest
+	}
+	sum := sha256.Sum256(append(data, '\n'))
+	return manifest + ":" + hex.EncodeToString(sum[:])
+}
+
+// keks remembers the key-encryption keys of clusters.
+type keks struct{ known sync.Map }
+
+func (k *keks) of(ctx context.Context, live client.Reader, namespace string) ([]byte, error) {
+	if kek, ok := k.known.Load(namespace); ok {
+		return kek.([]byte), nil
+	}
+	secret := &corev1.Secret{}
+	err := live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: fleet.ClusterKeySecret}, secret)
+	if apierrors.IsNotFound(err) || err == nil && len(secret.Data["kek"]) == 0 {
+		return nil, &wait{Reason: "waiting for the key of " + namespace, After: 300 * time.Millisecond}
+	}
+	if err != nil {
+		return nil, err
+	}
+	k.known.Store(namespace, secret.Data["kek"])
+	return secret.Data["kek"], nil
+}

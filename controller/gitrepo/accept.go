@@ -1,0 +1,111 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+	gitsource "flotilla.io/flotilla/bundle/source"
+	"flotilla.io/flotilla/bundle/target"
+)
+
+// defaultSecret holds the credentials of GitRepos that name none.
+const defaultSecret = "gitcredential"
+
+// errUnchanged ends a walk early: the source is where it was.
+var errUnchanged = errors.New("unchanged")
+
+// accept refuses what this version does not serve and would get wrong, and reads the credentials.
+func (r *Reconciler) accept(ctx context.Context, in *run) error {
+	for _, n := range target.GitRepoNotServed(in.repo) {
+		if n.Blocks {
+			return &failure{"NotServed", fmt.Errorf("%s is not served yet: %s", n.Field, n.Why)}
+		}
+		in.notes = append(in.notes, fmt.Sprintf("%s is not served yet: %s", n.Field, n.Why))
+	}
+	if err := r.refuseRestricted(ctx, in.repo.Namespace); err != nil {
+		return err
+	}
+	auth, err := r.auth(ctx, in.repo)
+	if err != nil {
+		return err
+	}
+	in.request = gitsource.Request{URL: in.repo.Spec.Repo, Branch: in.repo.Spec.Branch, Revision: in.repo.Spec.Revision, Auth: auth}
+	return nil
+}
+
+// refuseRestricted keeps a workspace with restrictions still until they are enforced: to deploy without them would
+// give a tenant what its administrator forbade.
+func (r *Reconciler) refuseRestricted(ctx context.Context, namespace string) error {
+	restrictions, policies := &fleet.GitRepoRestrictionList{}, &fleet.PolicyList{}
+	for _, list := range []client.ObjectList{restrictions, policies} {
+		if err := r.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
+			return err
+		}
+	}
+	if len(restrictions.Items)+len(policies.Items) > 0 {
+		return &failure{"NotServed", fmt.Errorf("workspace %s has a GitRepoRestriction or Policy, which are not served yet; "+
+			"nothing new is deployed from it rather than without its rules", namespace)}
+	}
+	return nil
+}
+
+func (r *Reconciler) auth(ctx context.Context, repo *fleet.GitRepo) (gitsource.Auth, error) {
+	auth := gitsource.Auth{CABundle: repo.Spec.CABundle, Insecure: repo.Spec.InsecureSkipTLSverify}
+	name := repo.Spec.ClientSecretName
+	if name == "" {
+		name = defaultSecret
+	}
+	secret := &corev1.Secret{}
+	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: repo.Namespace, Name: name}, secret)
+	if apierrors.IsNotFound(err) && repo.Spec.ClientSecretName == "" {
+		return auth, nil
+	}
+	if err != nil {
+		return auth, &failure{"AuthFailed", fmt.Errorf("reading Secret %s/%s that spec.clientSecretName names: %w", repo.Namespace, name, err)}
+	}
+	if secret.Type != corev1.SecretTypeBasicAuth {
+		return auth, &failure{"NotServed", fmt.Errorf("secret %s/%s is of type %q: only %s is served yet", repo.Namespace, name, secret.Type, corev1.SecretTypeBasicAuth)}
+	}
+	auth.Username, auth.Password = string(secret.Data["username"]), string(secret.Data["password"])
+	return auth, nil
+}
+
+// sourceFailure keeps the reason that bundle/source gives.
+func sourceFailure(err error) error {
+	var typed *gitsource.Error
+	if errors.As(err, &typed) {
+		return &failure{typed.Reason, err}
+	}
+	return &failure{"FetchFailed", err}
+}
+
+func short(commit string) string { return commit[:min(len(commit), 7)] }
+
+func pathsOf(repo *fleet.GitRepo) string {
+	if len(repo.Spec.Paths) == 0 {
+		return "/"
+	}
+	return strings.Join(repo.Spec.Paths, ", ")
+}
+
+func boolStatus(b bool) string {
+	if b {
+		return "True"
+	}
+	return "False"
+}
+
+// joinFirst joins the first n sentences and counts the rest.
+func joinFirst(in []string, n int) string {
+	if len(in) <= n {
+		return strings.Join(in, "; ")
+	}
+	return fmt.Sprintf("%s; and %d more", strings.Join(in[:n], "; "), len(in)-n)
+}

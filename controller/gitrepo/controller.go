@@ -1,0 +1,313 @@
+// Package gitrepo turns GitRepos into Bundles: fetch the wanted commit, read the directories it names, seal their files
+// into Content, and write one Bundle for each.
+//
+// Nothing is written for what did not change, and nothing is taken away on doubt: a source that cannot be read, a
+// repository that became empty, or a directory that cannot be parsed leaves its Bundles as they are and says so.
+package gitrepo
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+	bundlereader "flotilla.io/flotilla/bundle/reader"
+	gitsource "flotilla.io/flotilla/bundle/source"
+	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/status"
+)
+
+const (
+	defaultPolling = 15 * time.Second
+	// fetchTimeout bounds one look at a source, so that a dead one holds a worker for no longer.
+	fetchTimeout = 2 * time.Minute
+	workers      = 8
+)
+
+// Reconciler moves GitRepos forward. All fields are set before Setup.
+type Reconciler struct {
+	Client  client.Client
+	Reader  client.Reader // live reads, for Secrets
+	Store   *content.Store
+	Mirrors *gitsource.Mirrors
+	Events  events.EventRecorder
+	Clock   clock.Clock
+	// Pushed wakes GitRepos whose repository was pushed to.
+	Pushed <-chan event.TypedGenericEvent[*fleet.GitRepo]
+
+	mu   sync.Mutex
+	read map[client.ObjectKey]string // what was last read and written whole in this process: commit and generation
+}
+
+// Setup registers the reconciler.
+func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+	r.read = map[client.ObjectKey]string{}
+	b := ctrl.NewControllerManagedBy(mgr).Named("gitrepo").
+		For(&fleet.GitRepo{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&fleet.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.repoOf), builder.WithPredicates(bundleGone)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
+	if r.Pushed != nil {
+		b = b.WatchesRawSource(source.Channel(r.Pushed, &handler.TypedEnqueueRequestForObject[*fleet.GitRepo]{}))
+	}
+	return b.Complete(r)
+}
+
+// bundleGone lets through what a GitRepo has to mend or wait for: a Bundle that was deleted or edited.
+var bundleGone = predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	UpdateFunc:  func(e event.UpdateEvent) bool { return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() },
+	DeleteFunc:  func(event.DeleteEvent) bool { return true },
+}
+
+// repoOf wakes the GitRepo of a Bundle, and has it read again: somebody changed what it wrote.
+func (r *Reconciler) repoOf(_ context.Context, obj client.Object) []ctrl.Request {
+	name := obj.GetLabels()[fleet.RepoLabel]
+	if name == "" {
+		return nil
+	}
+	key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: name}
+	if b, ok := obj.(*fleet.Bundle); ok && (!b.DeletionTimestamp.IsZero() || b.Annotations[writtenAnnotation] == specHash(b)) {
+		return nil // our own write, or on its way out: nothing to mend yet
+	}
+	r.forget(key)
+	return []ctrl.Request{{NamespacedName: key}}
+}
+
+// run is what one walk learns.
+type run struct {
+	repo     *fleet.GitRepo
+	request  gitsource.Request
+	head     string
+	tree     gitsource.Tree
+	revision gitsource.Revision
+	found    []bundlereader.Found
+	problems []string // what concerns single bundles; they keep their last good state
+	notes    []string // what a user should know although nothing is wrong with a bundle
+}
+
+// failure is an error with the reason that the condition shows.
+type failure struct {
+	reason string
+	err    error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// Reconcile looks at the source and writes what changed.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	repo := &fleet.GitRepo{}
+	if err := r.Client.Get(ctx, req.NamespacedName, repo); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	in := &run{repo: repo.DeepCopy()}
+	if !repo.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, in.repo)
+	}
+	if controllerutil.AddFinalizer(in.repo, fleet.GitRepoFinalizer) {
+		if err := r.Client.Patch(ctx, in.repo, client.MergeFrom(repo)); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	walkCtx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	return r.finish(ctx, in, r.walk(walkCtx, in))
+}
+
+// walk goes through the steps; each may end the walk with a failure, and then what was there stays.
+func (r *Reconciler) walk(ctx context.Context, in *run) error {
+	for _, step := range []func(context.Context, *run) error{
+		r.accept,  // what is asked -> a request to the source
+		r.look,    // branch or revision -> commit; the same as last time ends the walk
+		r.fetch,   // commit -> tree
+		r.find,    // tree -> bundles
+		r.protect, // an empty answer where bundles were is held
+		r.write,   // bundles -> Content, Secret, Bundle
+		r.prune,   // Bundles whose directory is gone
+	} {
+		if err := step(ctx, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look asks the source for the wanted commit. When nothing moved since this process last wrote everything, it is done.
+func (r *Reconciler) look(ctx context.Context, in *run) error {
+	head, err := r.Mirrors.Head(ctx, in.request)
+	if err != nil {
+		return sourceFailure(err)
+	}
+	in.head = head
+	if r.isRead(in) {
+		return errUnchanged
+	}
+	return nil
+}
+
+func (r *Reconciler) fetch(ctx context.Context, in *run) error {
+	tree, revision, err := r.Mirrors.Fetch(ctx, in.request)
+	if err != nil {
+		return sourceFailure(err)
+	}
+	in.tree, in.revision, in.head = tree, revision, revision.Commit
+	return nil
+}
+
+func (r *Reconciler) find(_ context.Context, in *run) error {
+	repo := bundlereader.Repo{Name: in.repo.Name, Namespace: in.repo.Namespace, Spec: in.repo.Spec, Labels: in.repo.Labels}
+	found, err := bundlereader.Read(in.tree, repo)
+	if err != nil {
+		return &failure{"ReadFailed", fmt.Errorf("reading %s: %w", short(in.head), err)}
+	}
+	in.found = found
+	for _, f := range found {
+		if f.Err != nil {
+			in.problems = append(in.problems, f.Err.Error())
+		}
+	}
+	unclaimed, err := bundlereader.Unclaimed(in.tree, repo, found)
+	if err != nil {
+		return &failure{"ReadFailed", err}
+	}
+	in.notes = append(in.notes, unclaimed...)
+	return nil
+}
+
+// protect holds when a repository that had bundles has none any more: most likely that is an accident.
+func (r *Reconciler) protect(ctx context.Context, in *run) error {
+	if len(in.found) > 0 {
+		return nil
+	}
+	have, err := r.bundlesOf(ctx, in.repo)
+	if err != nil {
+		return err
+	}
+	if len(have) == 0 {
+		return &failure{"NoBundles", fmt.Errorf("commit %s has nothing to deploy at %s; add a fleet.yaml or YAML files there, or correct spec.paths",
+			short(in.head), pathsOf(in.repo))}
+	}
+	return &failure{"EmptySource", fmt.Errorf("held: commit %s has no bundles at %s, where there were %d; they stay as they are. "+
+		"To take them away delete the GitRepo, or its Bundles one by one", short(in.head), pathsOf(in.repo), len(have))}
+}
+
+// finish records what the walk came to and says when to look again.
+func (r *Reconciler) finish(ctx context.Context, in *run, err error) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
+	if err == nil && len(in.problems) == 0 {
+		r.remember(in)
+	}
+	if patchErr := r.report(ctx, in, err); patchErr != nil {
+		if apierrors.IsConflict(patchErr) {
+			return ctrl.Result{RequeueAfter: 100 * time.Millisecond}, nil
+		}
+		return ctrl.Result{}, patchErr
+	}
+	if in.repo.Spec.DisablePolling && err == nil {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: polling(in.repo)}, nil
+}
+
+// report writes the conditions that this reconciler owns. Ready belongs to controller/status.
+func (r *Reconciler) report(ctx context.Context, in *run, err error) error {
+	cached := &fleet.GitRepo{}
+	if getErr := r.Client.Get(ctx, client.ObjectKeyFromObject(in.repo), cached); getErr != nil {
+		return client.IgnoreNotFound(getErr)
+	}
+	now := cached.DeepCopy()
+	return status.Patch(ctx, r.Client, now, func() {
+		st := &now.Status
+		if err == errUnchanged {
+			if st.ObservedGeneration == in.repo.Generation {
+				return
+			}
+			err = nil
+		}
+		if err != nil {
+			r.fail(in, now, err)
+			return
+		}
+		st.ObservedGeneration = in.repo.Generation
+		st.Commit, st.PollingCommit, st.GitJobStatus = in.head, in.head, "Current"
+		set(now, "Accepted", "True", "", "")
+		set(now, "GitPolling", "True", "", "")
+		set(now, "Reconciling", "False", "", "")
+		if len(in.problems) > 0 {
+			set(now, "Stalled", "True", "BundlesFailed", joinFirst(in.problems, 3)+"; what they deployed before stays")
+			return
+		}
+		set(now, "Stalled", "False", "", "")
+		set(now, "Unclaimed", boolStatus(len(in.notes) > 0), "", joinFirst(in.notes, 3))
+	})
+}
+
+func (r *Reconciler) fail(in *run, now *fleet.GitRepo, err error) {
+	reason := "Error"
+	if f, ok := err.(*failure); ok {
+		reason = f.reason
+	}
+	message := err.Error()
+	if in.repo.Status.Commit != "" {
+		message += fmt.Sprintf("; %s stays deployed", short(in.repo.Status.Commit))
+	}
+	now.Status.ObservedGeneration = in.repo.Generation
+	now.Status.GitJobStatus = "Failed"
+	if fleet.SetCondition(&now.Status.Conditions, "Stalled", "True", reason, message) {
+		r.Events.Eventf(now, nil, corev1.EventTypeWarning, reason, "Fetch", "%s", message)
+	}
+	if reason == "NotServed" || reason == "NotAccepted" {
+		set(now, "Accepted", "False", reason, message)
+	} else {
+		set(now, "GitPolling", "False", reason, message)
+	}
+}
+
+func set(repo *fleet.GitRepo, kind, value, reason, message string) {
+	fleet.SetCondition(&repo.Status.Conditions, kind, value, reason, message)
+}
+
+func (r *Reconciler) isRead(in *run) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.read[client.ObjectKeyFromObject(in.repo)] == stamp(in)
+}
+
+func (r *Reconciler) remember(in *run) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.read[client.ObjectKeyFromObject(in.repo)] = stamp(in)
+}
+
+func (r *Reconciler) forget(key client.ObjectKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.read, key)
+}
+
+func stamp(in *run) string { return fmt.Sprintf("%s@%d", in.head, in.repo.Generation) }
+
+func polling(repo *fleet.GitRepo) time.Duration {
+	if p := repo.Spec.PollingInterval; p != nil && p.Duration > 0 {
+		return p.Duration
+	}
+	return defaultPolling
+}

@@ -1,0 +1,130 @@
+// Package status rolls the agents' reports up: BundleDeployments into Bundle, GitRepo and Cluster.
+//
+// A report wakes just the objects it counts in, and those wait a moment for more of the same, so a thousand reports are
+// a few writes. Each roll-up walks the index of its own BundleDeployments in the cache; nothing is read from the API
+// server, and nothing is written that did not change.
+package status
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+)
+
+// settle is how long a roll-up waits for more reports.
+const settle = 250 * time.Millisecond
+
+// Field indexes of the cache.
+const (
+	BundleIndex  = "flotilla.bundle"  // BundleDeployment -> "<bundle namespace>/<bundle>"
+	RepoIndex    = "flotilla.gitrepo" // BundleDeployment -> "<bundle namespace>/<gitrepo>"
+	ClusterIndex = "flotilla.cluster" // BundleDeployment -> "<cluster namespace>/<cluster>", of the Cluster object
+)
+
+// Reconciler holds what the three roll-ups share.
+type Reconciler struct {
+	Client client.Client
+	Plans  *Plans
+	// Liveness knows which clusters are lost.
+	Liveness Liveness
+}
+
+// Liveness is what the roll-ups ask about the agents, by cluster namespace.
+type Liveness interface {
+	Lost(clusterNamespace string) bool
+	LastSeen(clusterNamespace string) time.Time
+	// Show puts that a cluster is lost or was never seen over what its deployments say.
+	Show(*fleet.Cluster)
+	// Source brings clusters that are seen first, lost or found again.
+	Source(handler.EventHandler) source.Source
+}
+
+// Index registers the field indexes; it must be called before the cache starts.
+func Index(mgr ctrl.Manager) error {
+	for field, keys := range map[string][2]string{
+		BundleIndex:  {fleet.BundleNamespaceLabel, fleet.BundleLabel},
+		RepoIndex:    {fleet.BundleNamespaceLabel, fleet.RepoLabel},
+		ClusterIndex: {fleet.ClusterNamespaceLabel, fleet.ClusterLabel},
+	} {
+		err := mgr.GetFieldIndexer().IndexField(context.Background(), &fleet.BundleDeployment{}, field, func(obj client.Object) []string {
+			l := obj.GetLabels()
+			if l[keys[1]] == "" {
+				return nil
+			}
+			return []string{l[keys[0]] + "/" + l[keys[1]]}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Setup registers the roll-ups.
+func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+	if err := ctrl.NewControllerManagedBy(mgr).Named("bundle-status").
+		For(&fleet.Bundle{}).
+		Watches(&fleet.BundleDeployment{}, later(keyFrom(fleet.BundleNamespaceLabel, fleet.BundleLabel))).
+		WatchesRawSource(source.Channel(r.Plans.changed, &handler.TypedEnqueueRequestForObject[*fleet.Bundle]{})).
+		Complete(reconcile.Func(r.bundle)); err != nil {
+		return err
+	}
+	if err := ctrl.NewControllerManagedBy(mgr).Named("gitrepo-status").
+		For(&fleet.GitRepo{}).
+		Watches(&fleet.BundleDeployment{}, later(keyFrom(fleet.BundleNamespaceLabel, fleet.RepoLabel))).
+		Watches(&fleet.Bundle{}, later(ownNamespace(fleet.RepoLabel))).
+		Complete(reconcile.Func(r.gitRepo)); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).Named("cluster-status").
+		For(&fleet.Cluster{}).
+		Watches(&fleet.BundleDeployment{}, later(keyFrom(fleet.ClusterNamespaceLabel, fleet.ClusterLabel))).
+		WatchesRawSource(r.Liveness.Source(&handler.EnqueueRequestForObject{})).
+		Complete(reconcile.Func(r.cluster))
+}
+
+// later enqueues an object's request after settle; more of the same in between are one.
+func later(to func(client.Object) (client.ObjectKey, bool)) handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[ctrl.Request]
+	add := func(obj client.Object, q queue) {
+		if key, ok := to(obj); ok {
+			q.AddAfter(ctrl.Request{NamespacedName: key}, settle)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { add(e.Object, q) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { add(e.ObjectNew, q) },
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { add(e.Object, q) },
+	}
+}
+
+func keyFrom(namespaceLabel, nameLabel string) func(client.Object) (client.ObjectKey, bool) {
+	return func(obj client.Object) (client.ObjectKey, bool) {
+		l := obj.GetLabels()
+		return client.ObjectKey{Namespace: l[namespaceLabel], Name: l[nameLabel]}, l[nameLabel] != ""
+	}
+}
+
+func ownNamespace(nameLabel string) func(client.Object) (client.ObjectKey, bool) {
+	return func(obj client.Object) (client.ObjectKey, bool) {
+		name := obj.GetLabels()[nameLabel]
+		return client.ObjectKey{Namespace: obj.GetNamespace(), Name: name}, name != ""
+	}
+}
+
+// conflictIsLater turns a write that lost a race into another try.
+func conflictIsLater(err error) (ctrl.Result, error) {
+	if isConflict(err) {
+		return ctrl.Result{RequeueAfter: settle}, nil
+	}
+	return ctrl.Result{}, err
+}

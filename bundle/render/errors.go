@@ -1,0 +1,55 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNotReported: a template asked about the cluster, and the cluster has not told its capabilities yet.
+var ErrNotReported = errors.New("the cluster has not reported its version and APIs yet")
+
+// Reasons of an Error, for conditions.
+const (
+	ReasonInvalidYAML     = "InvalidYAML"
+	ReasonInvalidObject   = "InvalidObject"
+	ReasonDuplicateObject = "DuplicateObject"
+	ReasonTooLarge        = "ObjectTooLarge"
+	ReasonPathMissing     = "PathMissing"
+	ReasonPathEscape      = "PathEscape"
+	ReasonChartInvalid    = "ChartInvalid"
+	ReasonValuesMismatch  = "ValuesMismatch"
+	ReasonSchemaRef       = "SchemaRefForbidden"
+	ReasonRemoteForbidden = "RemoteBaseForbidden"
+	ReasonRenderFailed    = "RenderFailed"
+	ReasonTimeout         = "RenderTimeout"     // by the worker
+	ReasonMemoryLimit     = "RenderMemoryLimit" // by the worker
+	ReasonCrashed         = "RenderCrashed"     // by the worker
+)
+
+// Error tells what is wrong with an input: the same input fails the same way again. It holds no values and no file contents.
+type Error struct {
+	Reason  string
+	Where   string // a file, file:line, a field of the options, or the bundle
+	Message string // what is wrong, and what to do
+}
+
+func (e *Error) Error() string { return e.Where + ": " + e.Message }
+
+// NotServedError: rendering this needs what only the cluster can give, or what must be kept from one revision to the next.
+type NotServedError struct {
+	Template string // the template's file, with the line where it is known
+	What     string // the hook, the function, the lookup
+}
+
+func (e *NotServedError) Error() string {
+	return fmt.Sprintf("%s: %s is not served yet; take it out of the chart or switch it off by a value", e.Template, e.What)
+}
+
+// capped keeps a library's message to what a condition may hold.
+func capped(message string) string {
+	const limit = 500
+	if len(message) <= limit {
+		return message
+	}
+	return message[:limit] + "…"
+}

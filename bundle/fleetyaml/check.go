@@ -22,6 +22,7 @@ type checker struct {
 	file   string
 	errs   Errors
 	places map[string]place // of each value, by its path
+	quoted bool             // a plain scalar was put in quotes; the tree must be decoded in place of the file
 }
 
 type place struct{ line, column int }
@@ -35,6 +36,7 @@ func (c *checker) value(node *yaml.Node, t reflect.Type, path string) {
 	if path != "" {
 		c.places[path] = place{node.Line, node.Column}
 	}
+	written := node
 	for node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
@@ -44,11 +46,17 @@ func (c *checker) value(node *yaml.Node, t reflect.Type, path string) {
 	if isNull(node) || t.Kind() == reflect.Interface {
 		return
 	}
-	if wanted := wants(t); !c.shapeFits(node, t) {
-		c.fail(node, "%s: want %s, found %s", path, wanted, found(node))
+	if !c.shapeFits(node, t) {
+		hint := ""
+		if t.Kind() == reflect.String && node.Kind == yaml.ScalarNode {
+			hint = "; put it in quotes"
+		}
+		c.fail(node, "%s: want %s, found %s%s", path, wants(t), found(node), hint)
 		return
 	}
 	switch {
+	case t.Kind() == reflect.String && node.ShortTag() != "!!str":
+		c.quote(written, node, path)
 	case decodesItself(t) || node.Kind == yaml.ScalarNode:
 	case t.Kind() == reflect.Struct:
 		c.object(node, t, path, map[string]int{})
@@ -138,14 +146,31 @@ func (c *checker) shapeFits(node *yaml.Node, t reflect.Type) bool {
 	return node.Kind == yaml.ScalarNode && scalarFits(node, t)
 }
 
-// scalarFits asks the decoder itself, so that both agree on what is a number and what is true.
+// scalarFits asks the decoder itself, so that both agree on what is a number and what is true. A number where text is wanted
+// is taken only if it reads the same as text: 3 does, 1.10 would become 1.1.
 func scalarFits(node *yaml.Node, t reflect.Type) bool {
 	text := []byte(node.Value)
 	quoted := yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 	if node.Style&quoted != 0 || node.Style&yaml.TaggedStyle != 0 && node.ShortTag() == "!!str" {
 		text, _ = json.Marshal(node.Value)
 	}
-	return sigsyaml.Unmarshal(text, reflect.New(t).Interface()) == nil
+	into := reflect.New(t)
+	if sigsyaml.Unmarshal(text, into.Interface()) != nil {
+		return false
+	}
+	return t.Kind() != reflect.String || into.Elem().String() == node.Value
+}
+
+// quote makes text of a number or boolean that stands where text is wanted. The decoder does so itself at some places only. An
+// alias is replaced; what carries an anchor is refused, since an alias may want it as it is.
+func (c *checker) quote(written, node *yaml.Node, path string) {
+	if written == node && node.Anchor != "" {
+		c.fail(node, "%s: want text, found %s; put it in quotes", path, found(node))
+		return
+	}
+	line, column := written.Line, written.Column
+	*written = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: node.Value, Line: line, Column: column}
+	c.quoted = true
 }
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
@@ -181,10 +206,10 @@ func found(node *yaml.Node) string {
 	case yaml.SequenceNode:
 		return "a list"
 	}
-	switch node.ShortTag() {
-	case "!!bool":
+	switch tag := node.ShortTag(); {
+	case tag == "!!bool", tag == "!!str" && scalarFits(node, reflect.TypeFor[bool]()): // yes and on, too
 		return "true or false"
-	case "!!int", "!!float":
+	case tag == "!!int", tag == "!!float":
 		return "a number"
 	}
 	return "text"

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 
+	yamlv3 "gopkg.in/yaml.v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
@@ -69,11 +70,23 @@ func Parse(file string, data []byte) (*FleetYAML, error) {
 	if len(check.errs) > 0 {
 		return &FleetYAML{Name: likelyName(data), file: file}, check.errs.orNil()
 	}
-	if err := yaml.Unmarshal(trimMark(data), parsed); err != nil {
+	data, err := decodable(node, data, check.quoted)
+	if err == nil {
+		err = yaml.Unmarshal(data, parsed)
+	}
+	if err != nil {
 		return &FleetYAML{Name: likelyName(data), file: file}, Errors{{File: file, Message: "decoding: " + err.Error()}}
 	}
 	parsed.file, parsed.places = file, check.places
 	return parsed, parsed.validate().orNil()
+}
+
+// decodable is the file as the decoder takes it: as it was written, or written anew when the tree was changed.
+func decodable(node *yamlv3.Node, data []byte, changed bool) ([]byte, error) {
+	if changed {
+		return yamlv3.Marshal(node)
+	}
+	return trimMark(data), nil
 }
 
 // Errorf is an error about the value at a path such as "helm.valuesFiles[1]"; where the file has no such value, it points to

@@ -248,12 +248,12 @@ func (f *Fleet) Close() error {
 		for _, r := range slices.Backward(c.ownRunners()) {
 			grace := time.Duration(0) // only etcd holds anything
 			if r.part == Etcd {
-				grace = closeGrace
+				grace = etcdGrace
 			}
 			errs = append(errs, r.stop(grace))
 		}
 	}
 	f.shared.close()
-	errs = append(errs, f.shared.stop(closeGrace), f.lock.Close())
+	errs = append(errs, f.shared.stop(etcdGrace), f.lock.Close())
 	return errors.Join(errs...)
 }

@@ -38,7 +38,7 @@ const (
 const (
 	startTimeout = 3 * time.Minute       // a loaded machine may take ten times as long as an idle one
 	stopGrace    = 10 * time.Second      // what a part gets to end by itself
-	closeGrace   = 3 * time.Second       // the same for etcd when the fleet closes; the other parts get nothing
+	etcdGrace    = time.Second           // what etcd gets: it would wait 5 s for its clients, and loses nothing when killed
 	pollInterval = 50 * time.Millisecond // between two looks at a part that is starting
 	lookTimeout  = 5 * time.Second       // for one such look
 )
@@ -131,6 +131,9 @@ func (r *runner) stop(grace time.Duration) error {
 	defer r.mu.Unlock()
 	if r.proc == nil {
 		return nil
+	}
+	if r.part == Etcd {
+		grace = min(grace, etcdGrace)
 	}
 	if err := r.proc.stop(grace); err != nil {
 		return fmt.Errorf("stopping %s of %s: %w", r.part, r.of, err)

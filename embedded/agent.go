@@ -1,0 +1,53 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"k8s.io/client-go/rest"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/install"
+)
+
+// Agent is an agent that runs as a process beside its cluster instead of in it.
+type Agent struct {
+	Process *Process
+	dir     string
+}
+
+// StartAgent installs the agent's chart, but for the Deployment, with the values of a registration token, and runs the
+// agent under the chart's service account. dir holds its log and kubeconfig.
+func StartAgent(ctx context.Context, cluster *rest.Config, dir string, values map[string]any) (*Agent, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	target, err := install.NewTarget(cluster)
+	if err != nil {
+		return nil, err
+	}
+	if err := target.Agent(ctx, values, false); err != nil {
+		return nil, fmt.Errorf("installing the agent: %w", err)
+	}
+	account := filepath.Join(dir, "agent.kubeconfig")
+	if err := install.WriteAccount(ctx, cluster, fleet.SystemNamespace, "flotilla-agent", account); err != nil {
+		return nil, err
+	}
+	a := &Agent{dir: dir}
+	return a, a.Start()
+}
+
+// Start runs the agent again after it was stopped. It has no disk: all it knows is on its cluster.
+func (a *Agent) Start() error {
+	program, err := Program("flotilla-agent")
+	if err != nil {
+		return err
+	}
+	a.Process, err = Start(program, a.LogPath(), "--kubeconfig", filepath.Join(a.dir, "agent.kubeconfig"), "--namespace", fleet.SystemNamespace)
+	return err
+}
+
+// LogPath is the file that the agent's log is appended to.
+func (a *Agent) LogPath() string { return filepath.Join(a.dir, "agent.log") }

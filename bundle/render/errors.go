@@ -39,6 +39,8 @@ func (e *Error) Error() string { return e.Where + ": " + e.Message }
 type NotServedError struct {
 	Template string // the template's file, with the line where it is known
 	What     string // the hook, the function, the lookup
+
+	entry string // the template that was being rendered, of which Template may be a helper
 }
 
 func (e *NotServedError) Error() string {

@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -35,9 +36,6 @@ func renderChart(ctx context.Context, in Input, dir string, load loadFunc, rec *
 	if err := sameObjects(first, second, objects); err != nil {
 		return nil, nil, err
 	}
-	if objects, err = withoutHooks(objects); err != nil {
-		return nil, nil, err
-	}
 	crds, err = first.crds()
 	return crds, objects, err
 }
@@ -49,7 +47,20 @@ type executed struct {
 	texts map[string]string // by the template's file
 }
 
+// execute renders the templates of a chart. NOTES.txt is rendered for its errors (many charts check their values in it) and
+// its text dropped; one that asks for what is not served is left out.
 func execute(in Input, dir string, load loadFunc, rec *recorder) (*executed, error) {
+	e, err := executeOnce(in, dir, load, rec)
+	var notServed *NotServedError
+	if errors.As(err, &notServed) && isNotes(notServed.entry) {
+		e, err = executeOnce(in, dir, withoutNotes(load), rec)
+	}
+	return e, err
+}
+
+func isNotes(file string) bool { return path.Base(file) == "NOTES.txt" }
+
+func executeOnce(in Input, dir string, load loadFunc, rec *recorder) (*executed, error) {
 	c, err := load()
 	if err != nil {
 		return nil, err
@@ -65,11 +76,24 @@ func execute(in Input, dir string, load loadFunc, rec *recorder) (*executed, err
 	}
 	e := &executed{c, dir, map[string]string{}}
 	for name, text := range texts {
-		if path.Base(name) != "NOTES.txt" {
+		if !isNotes(name) {
 			e.texts[templateFile(name, c.Name(), dir)] = text
 		}
 	}
 	return e, nil
+}
+
+func withoutNotes(load loadFunc) loadFunc {
+	return func() (*chart.Chart, error) {
+		root, err := load()
+		if err != nil {
+			return nil, err
+		}
+		for c := range charts(root) {
+			c.Templates = slices.DeleteFunc(c.Templates, func(t *chart.File) bool { return isNotes(t.Name) })
+		}
+		return root, nil
+	}
 }
 
 // templateFile is the bundle's file for a template as the engine names it: chart name, then the path in the chart.
@@ -77,6 +101,7 @@ func templateFile(name, chartName, dir string) string {
 	return path.Join(dir, strings.TrimPrefix(name, chartName+"/"))
 }
 
+// objects reads what the templates gave, test hooks left out.
 func (e *executed) objects() ([]object, error) {
 	var objects []object
 	for _, file := range slices.Sorted(maps.Keys(e.texts)) {
@@ -86,7 +111,7 @@ func (e *executed) objects() ([]object, error) {
 		}
 		objects = append(objects, found...)
 	}
-	return objects, nil
+	return withoutHooks(objects)
 }
 
 // crds reads the crds/ directories. Charts of one parent often bring the same CRD: it counts once.
@@ -145,7 +170,7 @@ func withoutHooks(objects []object) ([]object, error) {
 		for event := range strings.SplitSeq(events, ",") {
 			event = strings.ToLower(strings.TrimSpace(event))
 			if slices.Contains(hooks, helmrelease.HookEvent(event)) {
-				return nil, &NotServedError{o.source, fmt.Sprintf("the hook %s (%s)", event, name(o))}
+				return nil, &NotServedError{Template: o.source, What: fmt.Sprintf("the hook %s (%s)", event, name(o))}
 			}
 		}
 	}

@@ -124,11 +124,11 @@ func (e *executed) unsteady(file string) error {
 	for _, candidate := range append([]string{file}, helpers...) {
 		for i, line := range strings.Split(files[candidate], "\n") {
 			if call := randomCall.FindString(line); call != "" && strings.Contains(line, "{{") {
-				return &NotServedError{file, fmt.Sprintf("output that is another at each rendering (%s in %s:%d)", call, candidate, i+1)}
+				return &NotServedError{Template: file, What: fmt.Sprintf("output that is another at each rendering (%s in %s:%d)", call, candidate, i+1)}
 			}
 		}
 	}
-	return &NotServedError{file, "output that is another at each rendering"}
+	return &NotServedError{Template: file, What: "output that is another at each rendering"}
 }
 
 // charts yields a chart and those in it.
@@ -159,25 +159,30 @@ var (
 // templateError tells where in which template rendering ended, in the innermost one that is a file, and why.
 func templateError(err error, chartName, dir string) error {
 	text := quoted.ReplaceAllString(err.Error(), "$1$2$3 a value")
-	where, reason, called := chartName, text, ""
+	where, entry, reason := chartName, "", text
 	if found := engineError.FindStringSubmatch(text); found != nil {
 		where, reason = found[1], found[2]
 	} else if frames := frame.FindAllStringSubmatchIndex(text, -1); frames != nil {
-		outer, inner := frames[0], frames[len(frames)-1]
+		inner := frames[len(frames)-1]
 		reason = text[inner[4]:inner[5]] + ": " + text[inner[1]:]
+		entry = text[frames[0][2]:frames[0][3]]
 		for _, f := range slices.Backward(frames) {
 			if where = text[f[2]:f[3]]; !strings.HasPrefix(where, "gotpl:") {
 				break
 			}
 		}
-		if entry := text[outer[2]:outer[3]]; entry != where {
-			called = fmt.Sprintf(" (called from %s)", templateFile(entry, chartName, dir))
-		}
 	}
 	where = templateFile(strings.TrimSpace(where), chartName, dir)
+	if entry != "" {
+		entry = templateFile(entry, chartName, dir)
+	}
 	var notServed *NotServedError
 	if errors.As(err, &notServed) {
-		return &NotServedError{where, notServed.What}
+		file, _, _ := strings.Cut(entry, ":")
+		return &NotServedError{where, notServed.What, file}
 	}
-	return &Error{ReasonRenderFailed, where, capped(reason + called)}
+	if entry != "" && entry != where {
+		reason += " (called from " + entry + ")"
+	}
+	return &Error{ReasonRenderFailed, where, capped(reason)}
 }

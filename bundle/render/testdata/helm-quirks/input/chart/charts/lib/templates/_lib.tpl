@@ -1,0 +1,5 @@
+{{- define "lib.cm" }}
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: {{ . }}}
+{{- end }}

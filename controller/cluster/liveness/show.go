@@ -1,0 +1,61 @@
+package liveness
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+)
+
+// Reasons of a Cluster's Ready condition that Show sets.
+const (
+	ReasonAgentLost   = "AgentLost"
+	ReasonWaitCheckIn = "WaitCheckIn"
+)
+
+// Show puts what is known of a cluster's agent over what its deployments say: for a lost one, and for one that was never
+// seen, condition Ready is Unknown and display.state says which; agent.lastSeen moves with those turns only. Whoever
+// writes a Cluster's Ready calls it last, so that all write the same.
+func (l *Liveness) Show(c *fleet.Cluster) {
+	seen, lost := l.LastSeen(c.Status.Namespace), l.Lost(c.Status.Namespace)
+	ready := fleet.Condition(c.Status.Conditions, fleet.ConditionReady)
+	covered := ready != nil && (ready.Reason == ReasonAgentLost || ready.Reason == ReasonWaitCheckIn)
+	switch {
+	case seen.IsZero():
+		cover(c, fleet.DisplayWaitCheckIn, ReasonWaitCheckIn, "the agent has not reported yet")
+	case lost:
+		c.Status.Agent.LastSeen = metav1.NewTime(seen)
+		cover(c, string(fleet.Unknown), ReasonAgentLost,
+			fmt.Sprintf("lost: the agent's lease ran out, it was last renewed at %s", seen.UTC().Format(time.RFC3339)))
+	case covered:
+		c.Status.Agent.LastSeen = metav1.NewTime(seen)
+		uncover(c)
+	case c.Status.Agent.LastSeen.IsZero():
+		c.Status.Agent.LastSeen = metav1.NewTime(seen)
+	}
+}
+
+func cover(c *fleet.Cluster, state, reason, message string) {
+	c.Status.Display.State = state
+	fleet.SetCondition(&c.Status.Conditions, fleet.ConditionReady, corev1.ConditionUnknown, reason, message)
+}
+
+// uncover lets the counts of the last roll-up speak again, until the next one says more.
+func uncover(c *fleet.Cluster) {
+	summary, state := c.Status.Summary, fleet.BundleState("")
+	for _, r := range summary.NonReadyResources {
+		if fleet.StateRank[r.State] > fleet.StateRank[state] {
+			state = r.State
+		}
+	}
+	c.Status.Display.State = string(state)
+	if summary.Ready == summary.DesiredReady {
+		fleet.SetCondition(&c.Status.Conditions, fleet.ConditionReady, corev1.ConditionTrue, "", "")
+		return
+	}
+	fleet.SetCondition(&c.Status.Conditions, fleet.ConditionReady, corev1.ConditionFalse, "",
+		fmt.Sprintf("%d of %d bundles ready", summary.Ready, summary.DesiredReady))
+}

@@ -9,7 +9,8 @@ Linux | Darwin) ;;
 esac
 
 if command -v go >/dev/null 2>&1; then
-	version=$(go env GOVERSION | sed 's/^go//')
+	version=$(go env GOVERSION)
+	version=${version#go}
 	major=${version%%.*}
 	rest=${version#*.}
 	minor=${rest%%[!0-9]*}

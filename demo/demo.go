@@ -187,7 +187,7 @@ func (d *run) startHub(ctx context.Context) error {
 	rand.Read(random) // never fails
 	d.secret = hex.EncodeToString(random)
 	d.hub, err = embedded.StartHub(ctx, cluster, embedded.HubOptions{
-		Dir: filepath.Join(d.Dir, "hub"), WebhookAddr: d.hook, WebhookSecret: d.secret, LeaseSeconds: 30,
+		Bin: d.Bin, Dir: filepath.Join(d.Dir, "hub"), WebhookAddr: d.hook, WebhookSecret: d.secret, LeaseSeconds: 30,
 	})
 	return err
 }
@@ -245,7 +245,7 @@ func (d *run) join(ctx context.Context) error {
 			return err
 		}
 		values["clusterName"], values["labels"] = m.name, asAny(m.labels)
-		agent, err := embedded.StartAgent(ctx, cfg, filepath.Join(d.Dir, "agents", m.name), values)
+		agent, err := embedded.StartAgent(ctx, cfg, d.Bin, filepath.Join(d.Dir, "agents", m.name), values)
 		if err != nil {
 			return err
 		}

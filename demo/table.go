@@ -124,7 +124,7 @@ func (d *run) show(ctx context.Context, enough func([]row, bool) bool) (bool, er
 		case <-ctx.Done():
 			return false, nil
 		case <-d.hub.Process.Done():
-			return false, fmt.Errorf("%w; its log is %s", d.hub.Process.Err(), d.Dir+"/hub/controller.log")
+			return false, fmt.Errorf("%w; its log is %s", d.hub.Process.Err(), d.hub.LogPath())
 		case <-tick.C:
 		}
 	}

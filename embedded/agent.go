@@ -15,12 +15,14 @@ import (
 // Agent is an agent that runs as a process beside its cluster instead of in it.
 type Agent struct {
 	Process *Process
+	bin     string
 	dir     string
 }
 
 // StartAgent installs the agent's chart, but for the Deployment, with the values of a registration token, and runs the
-// agent under the chart's service account. dir holds its log and kubeconfig.
-func StartAgent(ctx context.Context, cluster *rest.Config, dir string, values map[string]any) (*Agent, error) {
+// agent under the chart's service account. bin is the folder of our programs ("" is that of the running one); dir holds
+// log and kubeconfig.
+func StartAgent(ctx context.Context, cluster *rest.Config, bin, dir string, values map[string]any) (*Agent, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -35,17 +37,17 @@ func StartAgent(ctx context.Context, cluster *rest.Config, dir string, values ma
 	if err := install.WriteAccount(ctx, cluster, fleet.SystemNamespace, "flotilla-agent", account); err != nil {
 		return nil, err
 	}
-	a := &Agent{dir: dir}
+	a := &Agent{bin: bin, dir: dir}
 	return a, a.Start()
 }
 
 // Start runs the agent again after it was stopped. It has no disk: all it knows is on its cluster.
 func (a *Agent) Start() error {
-	program, err := Program("flotilla-agent")
+	path, err := program(a.bin, "flotilla-agent")
 	if err != nil {
 		return err
 	}
-	a.Process, err = Start(program, a.LogPath(), "--kubeconfig", filepath.Join(a.dir, "agent.kubeconfig"), "--namespace", fleet.SystemNamespace)
+	a.Process, err = Start(path, a.LogPath(), "--kubeconfig", filepath.Join(a.dir, "agent.kubeconfig"), "--namespace", fleet.SystemNamespace)
 	return err
 }
 

@@ -28,6 +28,7 @@ import (
 
 // HubOptions say how a hub runs.
 type HubOptions struct {
+	Bin           string // the folder of our programs; "" is that of the running one
 	Dir           string // logs, mirrors and kubeconfigs
 	WebhookAddr   string // "" is a free port of 127.0.0.1
 	LeaseSeconds  int    // 0 is the chart's
@@ -65,9 +66,12 @@ func StartHub(ctx context.Context, cluster *localfleet.Cluster, opts HubOptions)
 	return h, h.StartController(ctx)
 }
 
+// LogPath is the file that the controller's log is appended to.
+func (h *Hub) LogPath() string { return filepath.Join(h.opts.Dir, "controller.log") }
+
 // StartController starts the controller, at first or again after it was stopped.
 func (h *Hub) StartController(ctx context.Context) error {
-	program, err := Program("flotilla-controller")
+	path, err := program(h.opts.Bin, "flotilla-controller")
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func (h *Hub) StartController(ctx context.Context) error {
 	if h.opts.LeaseSeconds > 0 {
 		args = append(args, "--lease-seconds", fmt.Sprint(h.opts.LeaseSeconds))
 	}
-	h.Process, err = Start(program, filepath.Join(h.opts.Dir, "controller.log"), args...)
+	h.Process, err = Start(path, h.LogPath(), args...)
 	return err
 }
 

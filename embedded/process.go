@@ -22,15 +22,18 @@ type Process struct {
 // stopGrace is what a program gets to end by itself.
 const stopGrace = 10 * time.Second
 
-// Program finds one of our binaries: beside the running one.
-func Program(name string) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
+// program finds one of our binaries in a folder; "" is that of the running one.
+func program(bin, name string) (string, error) {
+	if bin == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return "", err
+		}
+		bin = filepath.Dir(self)
 	}
-	path := filepath.Join(filepath.Dir(self), name)
+	path := filepath.Join(bin, name)
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%s is not beside %s; `make build` makes both", name, self)
+		return "", fmt.Errorf("%s is not in %s; `make build` makes it", name, bin)
 	}
 	return path, nil
 }

@@ -92,7 +92,7 @@ func joinLocal(ctx context.Context, out io.Writer, hub client.Client, cfg *rest.
 		return err
 	}
 	defer os.RemoveAll(dir)
-	agent, err := embedded.StartAgent(ctx, cfg, filepath.Join(dir, "agent"), values)
+	agent, err := embedded.StartAgent(ctx, cfg, "", filepath.Join(dir, "agent"), values)
 	if err != nil {
 		return err
 	}

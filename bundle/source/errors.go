@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
@@ -57,14 +58,18 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.cause }
 
-// errTooLarge and errNotGit are what our own readers of an answer find wrong with it.
+// errTooLarge, errNotGit and errStatus are what our own readers of an answer find wrong with it.
 type (
 	errTooLarge struct{ what string }
 	errNotGit   struct{ contentType string }
+	errStatus   struct{ code int }
 )
 
 func (e errTooLarge) Error() string { return e.what }
 func (e errNotGit) Error() string   { return "the answer is " + e.contentType + ", not Git" }
+func (e errStatus) Error() string {
+	return fmt.Sprintf("the server answered %d %s", e.code, http.StatusText(e.code))
+}
 
 // explain turns what a transfer ended with into an Error without credentials.
 func (r *location) explain(err error) *Error {
@@ -78,7 +83,7 @@ func (r *location) explain(err error) *Error {
 			return known
 		}
 	}
-	return &Error{Reason: FetchFailed, Where: r.display, Message: r.redact(err.Error())}
+	return &Error{Reason: FetchFailed, Where: r.display, Message: r.redact(err.Error()), Next: "try a git clone of it, and git fsck in the repository"}
 }
 
 func (r *location) explainContext(err error) *Error {
@@ -95,7 +100,10 @@ func (r *location) explainContext(err error) *Error {
 func (r *location) explainAnswer(err error) *Error {
 	var large errTooLarge
 	var notGit errNotGit
+	var status errStatus
 	switch {
+	case errors.As(err, &status):
+		return &Error{Reason: FetchFailed, Message: status.Error(), Next: "check the URL and look at the server's log"}
 	case errors.As(err, &large):
 		return &Error{Reason: TooLarge, Message: large.what, Next: "keep what is not deployed in another repository"}
 	case errors.As(err, &notGit):
@@ -103,6 +111,8 @@ func (r *location) explainAnswer(err error) *Error {
 			Next: "check the URL, and that it can be cloned with these credentials"}
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return &Error{Reason: RepoEmpty, Message: "the repository has no commits", Next: "push one"}
+	case errors.Is(err, transport.ErrEmptyUploadPackRequest):
+		return &Error{Reason: FetchFailed, Message: "the server sent nothing where it should send files", Next: "look at the server's log"}
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return &Error{Reason: RepoNotFound, Message: "there is no such repository, or these credentials may not see it",
 			Next: "check the URL and the credentials"}
@@ -163,7 +173,7 @@ func (r *location) redact(text string) string {
 		pair := r.auth.Username + ":" + r.auth.Password
 		secrets = append(secrets, base64.StdEncoding.EncodeToString([]byte(pair)), url.UserPassword(r.auth.Username, r.auth.Password).String())
 	}
-	secrets = append(secrets, url.QueryEscape(r.auth.Password), url.PathEscape(r.auth.Password), r.query)
+	secrets = append(secrets, url.QueryEscape(r.auth.Password), url.PathEscape(r.auth.Password))
 	if r.auth.Password == "" || len(r.auth.Username) >= 8 { // a token may stand in for the user
 		secrets = append(secrets, r.auth.Username)
 	}

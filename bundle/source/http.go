@@ -29,6 +29,10 @@ type remote interface {
 	pack(ctx context.Context, wants []plumbing.Hash, depth int, s *store) (io.ReadCloser, error)
 }
 
+// Azure DevOps serves no client without multi_ack, which go-git leaves out by default because it does not negotiate in
+// rounds. We never do: all that we have goes into the one request.
+func init() { transport.UnsupportedCapabilities = []capability.Capability{capability.ThinPack} }
+
 // httpRemote is one conversation with a smart HTTP server: a listing, then at most one pack.
 //
 // go-git follows redirects of the listing only, and drops credentials as soon as one leaves scheme, host or port.
@@ -183,6 +187,13 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
+		switch res.StatusCode {
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound: // go-git knows these
+		default:
+			if res.StatusCode >= 400 {
+				x.err = errStatus{res.StatusCode}
+			}
+		}
 		res.Body = x.bounded(res.Body, 8<<10, nil) // go-git reads the whole of it into its error
 		return res, nil
 	}

@@ -15,7 +15,6 @@ type location struct {
 	path    string // a repository on this machine
 	auth    Auth
 	display string // for people: no credentials, no query
-	query   string // may hold a token
 }
 
 // locate reads the URL of a request. Credentials in it stand in for an empty Auth.
@@ -29,7 +28,7 @@ func locate(req Request) (*location, error) {
 		return nil, &Error{Reason: InvalidURL, Where: "repository", Message: "its address is not a URL", Next: "give it as https://host/path"}
 	}
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	l := &location{auth: req.Auth, display: shown.String(), query: u.RawQuery}
+	l := &location{auth: req.Auth, display: shown.String()}
 	switch {
 	case u.Scheme == "file" && (u.Host == "" || u.Host == "localhost") && filepath.IsAbs(u.Path):
 		l.path, l.auth = filepath.Clean(u.Path), Auth{}
@@ -37,6 +36,9 @@ func locate(req Request) (*location, error) {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, &Error{Reason: InvalidURL, Where: scrub(raw), Message: "this kind of address is not served",
 			Next: "use https://host/path, http://host/path or file:///path"}
+	case u.RawQuery != "":
+		return nil, &Error{Reason: InvalidURL, Where: l.display, Message: "a URL with a query (?...) is not served",
+			Next: "leave it out, and give a token as the password in a Secret of type kubernetes.io/basic-auth"}
 	case u.Hostname() == "" || u.Path == "" || u.Path == "/":
 		return nil, &Error{Reason: InvalidURL, Where: l.display, Message: "host or path is missing", Next: "give the repository as https://host/path"}
 	}

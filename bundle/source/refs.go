@@ -104,6 +104,9 @@ const maxNamed = 10 // branches or tags that an error names
 func (l *location) refNotFound(message, kind, name string, exist []string, next string) *Error {
 	likely := nearest(name, exist)
 	plural := map[string]string{"branch": "branches", "tag": "tags"}[kind]
+	if len(exist) == 1 {
+		plural = kind
+	}
 	switch named := exist[:min(len(exist), maxNamed)]; {
 	case len(exist) == 0:
 		message += fmt.Sprintf("; the repository has no %s", plural)

@@ -3,6 +3,7 @@ package render
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrNotReported: a template asked about the cluster, and the cluster has not told its capabilities yet.
@@ -53,5 +54,5 @@ func capped(message string) string {
 	if len(message) <= limit {
 		return message
 	}
-	return message[:limit] + "…"
+	return strings.ToValidUTF8(message[:limit], "") + "…"
 }

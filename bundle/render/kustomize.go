@@ -2,6 +2,7 @@ package render
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -93,7 +94,10 @@ func (t *tree) addCharted(kustomization string, charted []object) error {
 	if content == nil {
 		content = map[string]any{}
 	}
-	resources, _ := content["resources"].([]any)
+	resources, ok := content["resources"].([]any)
+	if !ok && content["resources"] != nil {
+		return &Error{ReasonInvalidYAML, kustomization, "resources: want a list"}
+	}
 	if slices.Contains(resources, any(fromChart)) {
 		return nil
 	}
@@ -144,5 +148,8 @@ func (t *tree) readable(message string) string {
 		message = strings.ReplaceAll(message, at+"/", prefix)
 		message = strings.ReplaceAll(message, at, relative)
 	}
-	return message
+	return detour.ReplaceAllString(message, "$1")
 }
+
+// detour is what Kustomize says of its second try, a file as a directory or the other way round.
+var detour = regexp.MustCompile(`accumulation err='accumulating resources from '[^']*': '[^']*' must resolve to a file': |accumulation err='(.*)': must build at directory: '[^']*': file is not directory`)

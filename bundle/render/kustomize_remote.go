@@ -104,7 +104,7 @@ func (j judge) entries(file, key, at string, value any) error {
 func (j judge) entry(file, key, at, text string) error {
 	address := text[strings.Index(text, "=")+1:] // files: [key=path]
 	if remote.MatchString(text) || remote.MatchString(address) {
-		return forbidden(file, at, fmt.Sprintf("%s is an address; copy it into the repository and name it by its path", address))
+		return forbidden(file, at, text+" is an address; copy it into the repository and name it by its path")
 	}
 	target := path.Join(path.Dir(file), text)
 	data, isFile := j.files[target]

@@ -90,9 +90,11 @@ func patchFile(base, patch manifest) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if objects[i].Object, err = applyPatch(objects[i].Object, data); err != nil {
+		patched, err := applyPatch(objects[i].Object, data)
+		if err != nil {
 			return nil, &Error{ReasonRenderFailed, patch.where(d), fmt.Sprintf("patching %s in %s: %s", name(objects[i]), base.file, capped(err.Error()))}
 		}
+		objects[i].Object = patched
 	}
 	var out bytes.Buffer
 	for _, o := range objects {

@@ -51,9 +51,9 @@ func validate(text []byte, file string, values map[string]any) error {
 		return &Error{ReasonChartInvalid, file, err.Error()}
 	}
 	schema, err := compiler.Compile(self)
-	var refused *refusedRef
+	var refused *jsonschema.LoadURLError
 	if errors.As(err, &refused) {
-		return &Error{ReasonSchemaRef, file, fmt.Sprintf("it refers to %s; a schema may refer to its own parts only (#/…): copy that one in", refused.url)}
+		return &Error{ReasonSchemaRef, file, fmt.Sprintf("it refers to %s; a schema may refer to its own parts only (#/…): copy that one in", refused.URL)}
 	}
 	if err != nil {
 		return &Error{ReasonChartInvalid, file, capped(err.Error())}
@@ -68,15 +68,11 @@ func validate(text []byte, file string, values map[string]any) error {
 // refuse is a loader of schemas that loads none, but for a urn, which Helm takes to allow all.
 type refuse struct{}
 
-type refusedRef struct{ url string }
-
-func (e *refusedRef) Error() string { return "refused " + e.url }
-
 func (refuse) Load(url string) (any, error) {
 	if strings.HasPrefix(url, "urn:") {
 		return true, nil
 	}
-	return nil, &refusedRef{url}
+	return nil, errors.New("schemas are not loaded")
 }
 
 // mismatches tells the first three values that are wrong, by path, and counts the rest. It shows what is wanted, never what
@@ -94,7 +90,8 @@ func mismatches(invalid *jsonschema.ValidationError) string {
 
 func leaves(e *jsonschema.ValidationError) []string {
 	if len(e.Causes) == 0 {
-		return []string{"values." + strings.Join(e.InstanceLocation, ".") + ": " + wanted(e.ErrorKind)}
+		at := append([]string{"values"}, e.InstanceLocation...)
+		return []string{strings.Join(at, ".") + ": " + wanted(e.ErrorKind)}
 	}
 	var found []string
 	for _, cause := range e.Causes {

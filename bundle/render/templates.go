@@ -152,6 +152,8 @@ var (
 	engineError = regexp.MustCompile(`(?s)^(?:parse error|execution error) (?:at|in) \(([^()]*)\): (.*)$`)
 	// frame is one template in the chain of an error of text/template.
 	frame = regexp.MustCompile(`template: ([^:\s]+:\d+)(?::\d+)?: executing "[^"]*" at (<.*?>): `)
+	// unset is how text/template says that a value is missing.
+	unset = regexp.MustCompile(`nil pointer evaluating [^.]*\.(\w+)`)
 	// quoted is what such an error may hold of values.
 	quoted = regexp.MustCompile(`(?s)(cannot parse template|during tpl function execution for) "(?:[^"\\]|\\.)*"|(parsing) "[^"]*"|(range can't iterate over) .*`)
 )
@@ -181,6 +183,7 @@ func templateError(err error, chartName, dir string) error {
 		file, _, _ := strings.Cut(entry, ":")
 		return &NotServedError{where, notServed.What, file}
 	}
+	reason = unset.ReplaceAllString(reason, "what stands before .$1 is not set")
 	if entry != "" && entry != where {
 		reason += " (called from " + entry + ")"
 	}

@@ -1,0 +1,178 @@
+package render
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+)
+
+func contentOf(t *testing.T, value any) string {
+	data, err := json.Marshal(value)
+	must(t, err)
+	return string(data)
+}
+
+func TestWholeNumbersStay(t *testing.T) {
+	object := []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {whole: 9007199254740993, part: 0.5}}")
+	kustomization := []byte("resources: [a.yaml]")
+	chart := []byte("{apiVersion: v2, name: web, version: 1.0.0}")
+	for style, files := range map[string]map[string][]byte{
+		"raw":            {"a.yaml": object},
+		"kustomize":      {"a.yaml": object, "kustomization.yaml": kustomization},
+		"helm":           {"Chart.yaml": chart, "templates/a.yaml": object},
+		"helm-kustomize": {"Chart.yaml": chart, "templates/a.yaml": object, "kustomization.yaml": []byte("namePrefix: x-")},
+	} {
+		out, err := Render(t.Context(), Input{Bundle: "a", Files: files}, nil)
+		if err != nil || len(out.Objects) != 1 {
+			t.Fatalf("%s: %v, %v", style, out, err)
+		}
+		data := out.Objects[0].Object["data"].(map[string]any)
+		if data["whole"] != int64(9007199254740993) || data["part"] != 0.5 {
+			t.Errorf("%s: %T %v, %T %v", style, data["whole"], data["whole"], data["part"], data["part"])
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	manifest := func(n int, size int) []byte {
+		var text strings.Builder
+		for i := range n {
+			fmt.Fprintf(&text, "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: a%d}, data: {a: %s}}\n", i, strings.Repeat("x", size))
+		}
+		return []byte(text.String())
+	}
+	for _, row := range []struct {
+		rule  string
+		files map[string][]byte
+		want  string
+	}{
+		{"an object of 1.5 MiB is too large", map[string][]byte{"a.yaml": manifest(1, maxObjectBytes)}, "a.yaml:1: ConfigMap a0 has 1572943 bytes, the limit of a cluster is 1572864"},
+		{"one below is not", map[string][]byte{"a.yaml": manifest(1, maxObjectBytes-100)}, ""},
+		{"10,001 objects are too many", map[string][]byte{"a.yaml": manifest(maxObjects+1, 1)}, "the bundle: 10001 objects, the limit is 10000; split it into several"},
+		{"a bundle without objects is none of our business", nil, ""},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			_, err := Render(t.Context(), Input{Bundle: "a", Files: row.files}, nil)
+			if got := fmt.Sprint(err); got != row.want && (err != nil || row.want != "") {
+				t.Error(got)
+			}
+		})
+	}
+}
+
+func TestRenderEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Render(ctx, charted(), nil); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// Renderings in one process do not disturb each other; the race detector watches.
+func TestRenderInParallel(t *testing.T) {
+	var wg sync.WaitGroup
+	for _, file := range glob(t, "testdata/*/options.yaml") {
+		s := readSetting(t, read(t, file))
+		in := s.input(readTree(t, filepath.Join(filepath.Dir(file), "input")))
+		want, err := Render(t.Context(), in, s.Capabilities)
+		must(t, err)
+		for range 4 {
+			wg.Go(func() {
+				got, err := Render(t.Context(), in, s.Capabilities)
+				if err != nil || contentOf(t, got) != contentOf(t, want) {
+					t.Errorf("%s: %v", file, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+func FuzzManifest(f *testing.F) {
+	for _, seed := range []string{"a: b", "---\n---\n{apiVersion: v1, kind: List, items: [1]}", "...\n--- x\n---y\n", "\ufeff{", "kind: A\napiVersion: b\nmetadata: []"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, m := range []manifest{{"a.yaml", data, false}, {"a.json", data, false}, {"a.yaml", data, true}} {
+			objects, err := m.objects()
+			if err == nil {
+				_, _ = settle(objects)
+			}
+		}
+	})
+}
+
+// Marking calls of now neither breaks a template nor mends one.
+func FuzzMark(f *testing.F) {
+	for _, seed := range []string{"{{ now }}", "{{ $now := .now }}{{ (now | date) }}", "now", "{{/* now */}}{{ define \"now\" }}{{ now }}{{ end }}", "{{ now"} {
+		f.Add(seed)
+	}
+	parses := func(text string) bool {
+		_, err := engine.Render(mustChart(map[string][]byte{"templates/_a.tpl": []byte(text)}), chartutil.Values{})
+		return err == nil || !strings.Contains(err.Error(), "parse error")
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if marked := mark(text); parses(marked) != parses(text) {
+			t.Errorf("%q became %q", text, marked)
+		}
+	})
+}
+
+func mustChart(files map[string][]byte) *chart.Chart {
+	buffered := []*loader.BufferedFile{{Name: "Chart.yaml", Data: []byte("{apiVersion: v2, name: web, version: 1.0.0}")}}
+	for name, data := range files {
+		buffered = append(buffered, &loader.BufferedFile{Name: name, Data: data})
+	}
+	c, err := loader.LoadFiles(buffered)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// thirty is a chart of 30 objects of the usual kind.
+func thirty(b *testing.B) map[string][]byte {
+	files := readTree(b, "testdata/helm-web/input")
+	web := files["templates/deployment.yaml"]
+	delete(files, "templates/tests/connection.yaml")
+	for i := len(files); i < 32; i++ {
+		name := fmt.Sprintf("templates/deployment-%02d.yaml", i)
+		files[name] = []byte(strings.Replace(string(web), `name: {{ include "web.fullname" . }}`, fmt.Sprintf(`name: {{ include "web.fullname" . }}-%d`, i), 1))
+	}
+	return files
+}
+
+func BenchmarkRender(b *testing.B) {
+	in := Input{Bundle: "web", Files: thirty(b)}
+	caps := &Capabilities{KubernetesVersion: "v1.31.2", APIs: []string{"v1"}}
+	for b.Loop() {
+		out, err := Render(b.Context(), in, caps)
+		if err != nil || len(out.Objects) != 30 {
+			b.Fatal(len(out.Objects), err)
+		}
+	}
+}
+
+// BenchmarkBareEngine is Helm alone: load, values, one execution; nothing is read, checked or compared.
+func BenchmarkBareEngine(b *testing.B) {
+	files := thirty(b)
+	for b.Loop() {
+		c, err := loader.LoadFiles(below(files, "."))
+		must(b, err)
+		must(b, chartutil.ProcessDependenciesWithMerge(c, nil))
+		values, err := chartutil.ToRenderValues(c, nil, chartutil.ReleaseOptions{Name: "web", Namespace: "default", Revision: 1, IsInstall: true}, nil)
+		must(b, err)
+		_, err = engine.Render(c, values)
+		must(b, err)
+	}
+}

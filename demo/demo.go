@@ -187,7 +187,7 @@ func (d *run) startHub(ctx context.Context) error {
 	rand.Read(random) // never fails
 	d.secret = hex.EncodeToString(random)
 	d.hub, err = embedded.StartHub(ctx, cluster, embedded.HubOptions{
-		Bin: d.Bin, Dir: filepath.Join(d.Dir, "hub"), WebhookAddr: d.hook, WebhookSecret: d.secret, LeaseSeconds: 30,
+		Bin: d.Bin, Dir: filepath.Join(d.Dir, "hub"), WebhookAddr: d.hook, WebhookSecret: d.secret, LeaseSeconds: 10,
 	})
 	return err
 }

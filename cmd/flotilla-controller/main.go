@@ -27,6 +27,7 @@ import (
 	"flotilla.io/flotilla/bundle/source"
 	"flotilla.io/flotilla/controller/bundle"
 	"flotilla.io/flotilla/controller/cluster"
+	"flotilla.io/flotilla/controller/cluster/liveness"
 	"flotilla.io/flotilla/controller/content"
 	"flotilla.io/flotilla/controller/gitrepo"
 	"flotilla.io/flotilla/controller/hub"
@@ -39,11 +40,11 @@ const renderWorkers = 2
 
 // options are the flags.
 type options struct {
-	kubeconfig, dataDir      string
-	webhookAddr, metricsAddr string
-	apiServerURL, apiServer  string
-	leaseSeconds             int32
-	leaderElect              bool
+	kubeconfig, dataDir       string
+	webhookAddr, metricsAddr  string
+	apiServerURL, apiServerCA string
+	leaseSeconds              int32
+	leaderElect               bool
 }
 
 func main() {
@@ -71,8 +72,8 @@ func command() *cobra.Command {
 	f.StringVar(&o.webhookAddr, "webhook-addr", ":8080", "hears pushes of Git servers")
 	f.StringVar(&o.metricsAddr, "metrics-addr", ":8081", "serves /metrics; 0 turns it off")
 	f.StringVar(&o.apiServerURL, "api-server-url", "", "the hub's address as agents reach it; by default that of --kubeconfig")
-	f.StringVar(&o.apiServer, "api-server-ca", "", "file with the CA of --api-server-url; by default that of --kubeconfig")
-	f.Int32Var(&o.leaseSeconds, "lease-seconds", 180, "a cluster whose lease was not renewed for so long is Unknown; agents renew three times as often")
+	f.StringVar(&o.apiServerCA, "api-server-ca", "", "file with the CA of --api-server-url; by default that of --kubeconfig")
+	f.Int32Var(&o.leaseSeconds, "lease-seconds", 60, "between two renewals of an agent's lease; three missed make its cluster Unknown")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the leader's lease")
 	return cmd
 }
@@ -115,7 +116,7 @@ func run(ctx context.Context, o options) error {
 		LeaderElection:   o.leaderElect,
 		LeaderElectionID: "flotilla-controller", LeaderElectionNamespace: fleet.SystemNamespace,
 		LeaderElectionReleaseOnCancel: true,
-		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: cluster.ByObject()},
 	})
 	if err != nil {
 		return fmt.Errorf("reaching the hub's API server %s: %w", cfg.Host, err)
@@ -124,7 +125,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := setup(mgr, o, identity, cfg, log); err != nil {
+	if err := setup(mgr, o, identity, log); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
@@ -139,7 +140,7 @@ func identity(ctx context.Context, mgr ctrl.Manager, cfg *rest.Config) (hub.Iden
 }
 
 // setup wires every reconciler by hand, in the direction in which data flows.
-func setup(mgr ctrl.Manager, o options, id hub.Identity, cfg *rest.Config, log logr.Logger) error {
+func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error {
 	hook := &webhook.Server{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Log: log.WithName("webhook"), Addr: o.webhookAddr, SystemNamespace: fleet.SystemNamespace}
 	store := content.NewStore(mgr.GetClient(), mgr.GetAPIReader(), id.Secret)
 	plans := status.NewPlans()
@@ -147,11 +148,14 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, cfg *rest.Config, log l
 	if err != nil {
 		return err
 	}
-	liveness, err := cluster.Setup(mgr, cluster.Config{
-		HubUID: id.UID, LeaseSeconds: o.leaseSeconds, Clock: clock.RealClock{},
-		APIServerURL: o.apiServerURL, APIServerCAFile: o.apiServer, RestConfig: cfg,
-	})
-	if err != nil {
+	alive := liveness.New(clock.RealClock{})
+	clusters := cluster.Config{Hub: id, Liveness: alive, LeaseSeconds: o.leaseSeconds, APIServerURL: o.apiServerURL}
+	if o.apiServerCA != "" {
+		if clusters.APIServerCA, err = os.ReadFile(o.apiServerCA); err != nil {
+			return fmt.Errorf("reading --api-server-ca: %w", err)
+		}
+	}
+	if err := cluster.Setup(mgr, clusters); err != nil {
 		return err
 	}
 	if err := status.Index(mgr); err != nil {
@@ -166,7 +170,7 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, cfg *rest.Config, log l
 			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store, Renderer: pool, Plans: plans,
 			Events: mgr.GetEventRecorder("flotilla-bundle"), SystemNamespace: fleet.SystemNamespace,
 		}).Setup,
-		(&status.Reconciler{Client: mgr.GetClient(), Plans: plans, Liveness: liveness}).Setup,
+		(&status.Reconciler{Client: mgr.GetClient(), Plans: plans, Liveness: alive}).Setup,
 	} {
 		if err := set(mgr); err != nil {
 			return err

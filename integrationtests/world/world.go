@@ -45,7 +45,7 @@ type Options struct {
 	Clusters map[string]map[string]string
 	// OwnEtcd gives the hub an etcd of its own, for snapshots.
 	OwnEtcd bool
-	// LeaseSeconds until a cluster is lost; 0 is 15.
+	// LeaseSeconds between two renewals, three of which may be missed; 0 is 5.
 	LeaseSeconds int
 }
 
@@ -85,7 +85,7 @@ func Bin(t testing.TB) string {
 func New(t testing.TB, o Options) *World {
 	t.Helper()
 	if o.LeaseSeconds == 0 {
-		o.LeaseSeconds = 15
+		o.LeaseSeconds = 5
 	}
 	dir, err := os.MkdirTemp("", "flw") // short: a socket's path has a limit
 	if err != nil {

@@ -7,6 +7,7 @@ version=${LOCALFLEET_KUBERNETES:?is set by build.mk}
 minor=${version#1.} minor=${minor%.*}
 cache=${FLOTILLA_CACHE:-${XDG_CACHE_HOME:-${HOME:?must be set, or FLOTILLA_CACHE}/.cache}/flotilla}
 case $cache in /*) ;; *) cache=$PWD/$cache ;; esac
+export CGO_ENABLED=0 GOWORK=off
 
 # The program is a function of these files, the compiler and the platform.
 key=$({ go version
@@ -14,33 +15,52 @@ key=$({ go version
 		case $file in *_test.go) ;; *) printf '%s\n' "$file"; cat "$file" ;; esac
 	done; } | sha256sum | cut -c 1-16)
 program=$cache/localfleet-$key
+part=$cache/.building-$key-$$
 
-if ! [ -x "$program" ]; then
-	mkdir -p "$cache"
-	echo "building localfleet (Kubernetes $version) into $cache: 6 to 10 minutes when nothing of it was built before on"
-	echo "2 cores, half a minute when only our own code changed; it takes 3 GB of disk in Go's caches"
-	part=$program.$$
-	CGO_ENABLED=0 GOWORK=off go -C localfleet build -trimpath -o "$part" -ldflags "-s -w \
+compile() {
+	go -C localfleet build -v -trimpath -o "$part" -ldflags "-s -w \
 		-X k8s.io/component-base/version.gitVersion=v$version \
 		-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$minor \
-		-X k8s.io/client-go/pkg/version.gitVersion=v$version" ./cmd/localfleet &
-	compiler=$!
-	trap 'kill $compiler 2>/dev/null; rm -f "$part"; exit 1' INT TERM HUP
+		-X k8s.io/client-go/pkg/version.gitVersion=v$version" ./cmd/localfleet 2>"$part.log"
+}
+
+# tick says every 15 seconds how far compile is, until its log is gone or this shell is.
+tick() {
+	seconds=0
+	while sleep 1 && [ -e "$part.log" ] && kill -0 $$ 2>/dev/null; do
+		seconds=$((seconds + 1))
+		[ $((seconds % 15)) -ne 0 ] ||
+			echo "localfleet: $(wc -l <"$part.log") of about 2800 packages after $seconds s; linking comes last"
+	done
+}
+
+build() {
+	mkdir -p "$cache"
+	echo "localfleet: building Kubernetes $version into one program; on 2 cores that takes 6 to 10 minutes the first time,"
+	echo "localfleet: half a minute when only our own code changed. Go's caches grow by 5 GB, $cache by 150 MB."
 	begin=$(date +%s)
-	( while sleep 15; do
-		kill -0 $compiler 2>/dev/null || exit 0
-		echo "  still building after $(($(date +%s) - begin)) s"
-	done ) &
-	ticker=$!
-	status=0
-	wait $compiler || status=$?
-	kill $ticker 2>/dev/null || :
-	if [ $status -ne 0 ]; then rm -f "$part"; exit $status; fi
+	: >"$part.log"
+	trap 'rm -f "$part"*' EXIT
+	trap 'exit 1' INT TERM HUP
+	tick &
+	if ! compile; then
+		tail -n 40 "$part.log" >&2
+		exit 1
+	fi
 	mv "$part" "$program"
+	rm "$part.log"
+	wait # for tick, which would hold our output open
+	echo "localfleet: built $program in $(($(date +%s) - begin)) s"
 	ls -t "$cache"/localfleet-* | tail -n +6 | while read -r old; do rm -f "$old"; done # the five newest are enough
-	echo "built $program in $(($(date +%s) - begin)) s"
-fi
+}
+
+# link makes a link to the program, and leaves one that is right alone: others may be using it.
+link() {
+	[ "$(readlink "$1" || :)" = "$program" ] || ln -sf "$program" "$1"
+}
+
+[ -x "$program" ] || build
 mkdir -p bin
-ln -sf "$program" "$cache/localfleet"
-ln -sf "$program" bin/localfleet
-ln -sf "$program" bin/kubectl
+link "$cache/localfleet"
+link bin/localfleet
+link bin/kubectl

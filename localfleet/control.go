@@ -42,28 +42,29 @@ func socketPath(dir string) (string, error) {
 	return path, nil
 }
 
-// Serve answers the requests of other processes of this user, as Ask makes them, until ctx is done.
-func (f *Fleet) Serve(ctx context.Context) error {
+// Serve answers the requests of other processes of this user, as Ask makes them, from now on until Close.
+func (f *Fleet) Serve() error {
 	path, err := socketPath(f.opts.Dir)
 	if err != nil {
 		return err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return ErrClosed
+	}
+	if f.server != nil {
+		return nil
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err // only this process holds the folder: what lies there is left by one that was killed
 	}
-	listener, err := net.Listen("unix", path)
+	listener, err := net.Listen("unix", path) // in a folder that only this user may enter
 	if err != nil {
 		return err
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	server := &http.Server{Handler: http.HandlerFunc(f.handle), BaseContext: func(net.Listener) context.Context { return ctx }}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	if err := server.Serve(listener); ctx.Err() == nil {
-		return err
-	}
+	f.server = &http.Server{Handler: http.HandlerFunc(f.handle)}
+	go func() { _ = f.server.Serve(listener) }() // it ends with Close
 	return nil
 }
 
@@ -73,7 +74,7 @@ func (f *Fleet) handle(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	answer, err := f.Do(r.Context(), req)
+	answer, err := f.answer(r.Context(), req)
 	if err != nil {
 		w.WriteHeader(http.StatusConflict)
 		answer = err.Error()
@@ -81,8 +82,8 @@ func (f *Fleet) handle(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, answer) // a client that went away needs no answer
 }
 
-// Do does what a request asks and returns what there is to print.
-func (f *Fleet) Do(ctx context.Context, req Request) (string, error) {
+// answer does what a request asks and returns what there is to print.
+func (f *Fleet) answer(ctx context.Context, req Request) (string, error) {
 	switch req.Verb {
 	case "status":
 		return f.status(req.Targets)

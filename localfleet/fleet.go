@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,6 +37,7 @@ type Fleet struct {
 
 	mu       sync.Mutex
 	clusters map[string]*Cluster
+	server   *http.Server // nil before Serve
 	closed   bool
 }
 
@@ -241,6 +243,9 @@ func (f *Fleet) Close() error {
 	}
 	f.closed = true
 	var errs []error
+	if f.server != nil {
+		errs = append(errs, f.server.Close())
+	}
 	for _, c := range f.clusters {
 		for _, r := range c.runners {
 			r.close()

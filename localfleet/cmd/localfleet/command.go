@@ -99,8 +99,11 @@ func newUp(dir *string) *cobra.Command {
 	return cmd
 }
 
-// up starts the clusters, then serves the other commands until ctx is done.
+// up starts the clusters and serves the other commands until ctx is done.
 func up(ctx context.Context, fleet *localfleet.Fleet, names []string, opts localfleet.ClusterOptions) error {
+	if err := fleet.Serve(); err != nil {
+		return err
+	}
 	for _, name := range names {
 		begin := time.Now()
 		cluster, err := fleet.Start(ctx, name, opts)
@@ -115,7 +118,8 @@ func up(ctx context.Context, fleet *localfleet.Fleet, names []string, opts local
 	}
 	fmt.Printf("all are ready; Ctrl-C stops them. In another terminal:\n  export KUBECONFIG=%s\n  %s kubectl --context %s get namespaces\n",
 		config, calledAs(), names[0])
-	return fleet.Serve(ctx)
+	<-ctx.Done()
+	return nil
 }
 
 // calledAs is the path under which this program was called, for commands that a person copies.

@@ -66,7 +66,7 @@ func (s HubSecret) Check() error {
 // ContentKey is the key that opens the layer of this ID: 32 bytes.
 func (s HubSecret) ContentKey(id string) []byte { return s.derive("content key " + id) }
 
-// Layer makes a layer of entries, which it neither modifies nor keeps: sorted by Key, and of two with the same key the later.
+// Layer makes a layer of entries, which it does not modify: sorted by Key, and of two with the same key the later.
 func (s HubSecret) Layer(entries []Entry) Layer { return s.identifier().layer(sorted(entries)) }
 
 // sorted is entries by Key, of each key the last. It is entries itself when nothing is to be done.

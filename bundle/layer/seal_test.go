@@ -252,6 +252,37 @@ func TestOpenRefusesABomb(t *testing.T) {
 	}
 }
 
+// A container that is not exactly what encodeEntries or encodeFiles writes is refused, so none has two readings.
+func TestContainerRefuses(t *testing.T) {
+	a := config(t, "a", "1")
+	full := a
+	full.Removed = true
+	flag := encodeEntries([]Entry{a})
+	flag[len(objectsContainer)+4] = 'x'
+	record := appendField(appendField(nil, "a"), "content")
+	for name, container := range map[string][]byte{
+		"nothing":                   nil,
+		"another version":           []byte("flotilla objects 2\n"),
+		"an object twice":           encodeEntries([]Entry{a, a}),
+		"objects out of order":      encodeEntries([]Entry{config(t, "b", "1"), a}),
+		"a whiteout with an object": encodeEntries([]Entry{full}),
+		"an unknown flag":           flag,
+		"an object cut short":       encodeEntries([]Entry{a})[:100],
+		"half a length":             append(encodeEntries([]Entry{a}), 0, 0),
+		"a file twice":              slices.Concat([]byte(filesContainer), record, record),
+		"a file without content":    appendField([]byte(filesContainer), "a"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if entries, err := decodeEntries(container); err == nil {
+				t.Errorf("it was read as %v", keys(entries))
+			}
+			if files, err := decodeFiles(container); err == nil {
+				t.Errorf("it was read as %d files", len(files))
+			}
+		})
+	}
+}
+
 func TestSealRefuses(t *testing.T) {
 	l := testSecret.Layer(configs(t, 3, "x"))
 	foreign := slices.Clone(l.Entries)

@@ -158,10 +158,18 @@ func TestSplitOfOnePush(t *testing.T) {
 			}
 		}
 	})
-	t.Run("all objects changed leave nothing of the old", func(t *testing.T) {
-		shared, _ := proved(t, first, edit(before, everywhere, "", configs(t, 99, "new")...))
-		if len(shared) != 1 || len(shared[0].Entries) != 99 {
+	t.Run("when more than half of a layer is dead, the rest moves to the new one", func(t *testing.T) {
+		shared, own := proved(t, first, edit(before, everywhere, "", configs(t, 60, "new")...))
+		if len(shared) != 1 || len(shared[0].Entries) != 99 || !same(ids(own), ids(firstOwn)) {
 			t.Errorf("%d shared layers", len(shared))
+		}
+	})
+	t.Run("a whiteout goes with the layer it was for", func(t *testing.T) {
+		removed := edit(before, everywhere, "config-98")
+		pushed, _ := proved(t, first, removed)
+		shared, _ := proved(t, pushed, edit(removed, everywhere, "", configs(t, 98, "new")...))
+		if len(pushed) != 2 || len(shared) != 1 || len(shared[0].Entries) != 98 {
+			t.Errorf("%d shared layers, before %d", len(shared), len(pushed))
 		}
 	})
 }
@@ -326,10 +334,13 @@ func TestSplitTakesAnyPrevious(t *testing.T) {
 				outputs[i].Entries = append(outputs[i].Entries, config(t, fmt.Sprintf("config-%d", rng.Intn(8)), fmt.Sprint(rng.Intn(2))))
 			}
 		}
-		was := ids(previous)
+		wasPrevious, wasOutputs := slices.Clone(previous), slices.Clone(outputs)
+		for i, o := range outputs {
+			wasOutputs[i].Entries = slices.Clone(o.Entries)
+		}
 		proved(t, previous, outputs)
-		if !same(ids(previous), was) {
-			t.Fatal("Split changed previous")
+		if !same(previous, wasPrevious) || !same(outputs, wasOutputs) {
+			t.Fatal("Split changed its arguments")
 		}
 	}
 }

@@ -37,7 +37,8 @@ const (
 // Config is what the reconcilers need to know.
 type Config struct {
 	Hub hub.Identity
-	// APIServerURL and APIServerCA (PEM) are the hub's API server as agents see it. Empty: as the manager sees it.
+	// APIServerURL and APIServerCA (PEM) are the hub's API server as agents see it; no CA: one that the agents' systems trust.
+	// Without a URL both are those of the manager.
 	APIServerURL string
 	APIServerCA  []byte
 	// LeaseSeconds between two renewals of an agent's lease; three missed make a cluster lost. 0: 60.
@@ -61,21 +62,21 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 	if err := cfg.complete(mgr.GetConfig()); err != nil {
 		return err
 	}
-	c, live, events := mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder(fleet.ControllerFieldManager)
+	c, reader, events := mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder(fleet.ControllerFieldManager)
 	for _, part := range []struct {
 		name       string
 		reconciler interface{ Setup(ctrl.Manager) error }
 	}{
 		{"liveness", cfg.Liveness},
 		{"clusters", &home.Reconciler{
-			Client: c, Live: live, Events: events, Liveness: cfg.Liveness, HubUID: cfg.Hub.UID, LeaseSeconds: cfg.LeaseSeconds,
+			Client: c, Live: reader, Events: events, Liveness: cfg.Liveness, HubUID: cfg.Hub.UID, LeaseSeconds: cfg.LeaseSeconds,
 		}},
 		{"registration tokens", &token.Reconciler{
-			Client: c, Live: live, Events: events, Clock: clock.RealClock{},
+			Client: c, Live: reader, Events: events, Clock: clock.RealClock{},
 			APIServerURL: cfg.APIServerURL, APIServerCA: cfg.APIServerCA, HubUID: cfg.Hub.UID, HubSecret: cfg.Hub.Secret,
 		}},
 		{"registrations", &registration.Reconciler{
-			Client: c, Live: live, Events: events, HubUID: cfg.Hub.UID, HubSecret: cfg.Hub.Secret, CredentialTTL: cfg.CredentialTTL,
+			Client: c, Live: reader, Events: events, HubUID: cfg.Hub.UID, HubSecret: cfg.Hub.Secret, CredentialTTL: cfg.CredentialTTL,
 		}},
 		{"cluster groups", &group.Reconciler{Client: c}},
 	} {
@@ -97,14 +98,13 @@ func (c *Config) complete(own *rest.Config) error {
 	if c.APIServerURL != "" {
 		return nil
 	}
-	c.APIServerURL = own.Host
-	if len(c.APIServerCA) > 0 {
-		return nil
-	}
-	full := rest.CopyConfig(own)
-	if err := rest.LoadTLSFiles(full); err != nil {
+	own = rest.CopyConfig(own)
+	if err := rest.LoadTLSFiles(own); err != nil {
 		return fmt.Errorf("reading the CA of the API server: %w", err)
 	}
-	c.APIServerCA = full.CAData
+	c.APIServerURL = own.Host
+	if len(c.APIServerCA) == 0 {
+		c.APIServerCA = own.CAData
+	}
 	return nil
 }

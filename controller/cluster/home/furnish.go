@@ -95,7 +95,7 @@ func (r *Reconciler) ensureAgent(ctx context.Context, in *run) error {
 		return fmt.Errorf("reading agent %s/%s: %w", in.namespace, fleet.AgentName, err)
 	}
 	before := have.DeepCopy()
-	have.Spec.HubUID, have.Spec.LeaseSeconds = r.HubUID, r.LeaseSeconds
+	have.Spec.HubUID, have.Spec.LeaseSeconds = want.Spec.HubUID, want.Spec.LeaseSeconds
 	in.agent = have
 	if before.Spec.HubUID == have.Spec.HubUID && before.Spec.LeaseSeconds == have.Spec.LeaseSeconds {
 		return nil

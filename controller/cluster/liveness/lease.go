@@ -26,7 +26,7 @@ func renewedAt(lease *coordinationv1.Lease) time.Time {
 		}
 	}
 	if latest.IsZero() && lease.Spec.RenewTime != nil {
-		latest = lease.Spec.RenewTime.Time
+		latest = lease.Spec.RenewTime.Truncate(time.Second)
 	}
 	return latest
 }

@@ -52,7 +52,7 @@ type beat struct {
 	lease    time.Duration
 	patience int // leases that may be missed
 	lost     bool
-	back     time.Time // when it was last found again
+	back     time.Time // the renewal with which it was last found again
 	index    int       // in expiries; -1: not there
 }
 
@@ -65,22 +65,26 @@ func New(c clock.Clock) *Liveness {
 
 // Lost tells whether the lease of a cluster has run out. A cluster that never had one renewed is not lost.
 func (l *Liveness) Lost(clusterNamespace string) bool {
-	l.catchUp(clusterNamespace)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.beats[clusterNamespace]
-	return b != nil && b.lost
+	_, _, lost := l.look(clusterNamespace)
+	return lost
 }
 
 // LastSeen is when the hub last heard from a cluster; zero for never.
 func (l *Liveness) LastSeen(clusterNamespace string) time.Time {
+	seen, _, _ := l.look(clusterNamespace)
+	return seen
+}
+
+// look reads all at once.
+func (l *Liveness) look(clusterNamespace string) (seen, back time.Time, lost bool) {
 	l.catchUp(clusterNamespace)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if b := l.beats[clusterNamespace]; b != nil {
-		return b.renewed
+	b := l.beats[clusterNamespace]
+	if b == nil {
+		return time.Time{}, time.Time{}, false
 	}
-	return time.Time{}
+	return b.renewed, b.back, b.lost
 }
 
 // Source brings the clusters that are seen for the first time, lost or found again to a reconciler. The object of the
@@ -128,7 +132,7 @@ func (l *Liveness) renew(b *beat, at time.Time) bool {
 	b.renewed = at
 	switch {
 	case wasLost:
-		b.patience, b.back = min(2*b.patience, maxPatience), now
+		b.patience, b.back = min(2*b.patience, maxPatience), at
 	case now.Sub(b.back) > steadyLeases*b.lease:
 		b.patience = 1
 	}

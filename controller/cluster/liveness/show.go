@@ -20,7 +20,7 @@ const (
 // seen, condition Ready is Unknown and display.state says which; agent.lastSeen moves with those turns only. Whoever
 // writes a Cluster's Ready calls it last, so that all write the same.
 func (l *Liveness) Show(c *fleet.Cluster) {
-	seen, lost := l.LastSeen(c.Status.Namespace), l.Lost(c.Status.Namespace)
+	seen, back, lost := l.look(c.Status.Namespace)
 	ready := fleet.Condition(c.Status.Conditions, fleet.ConditionReady)
 	covered := ready != nil && (ready.Reason == ReasonAgentLost || ready.Reason == ReasonWaitCheckIn)
 	switch {
@@ -30,11 +30,13 @@ func (l *Liveness) Show(c *fleet.Cluster) {
 		c.Status.Agent.LastSeen = metav1.NewTime(seen)
 		cover(c, string(fleet.Unknown), ReasonAgentLost,
 			fmt.Sprintf("lost: the agent's lease ran out, it was last renewed at %s", seen.UTC().Format(time.RFC3339)))
-	case covered:
-		c.Status.Agent.LastSeen = metav1.NewTime(seen)
-		uncover(c)
-	case c.Status.Agent.LastSeen.IsZero():
-		c.Status.Agent.LastSeen = metav1.NewTime(seen)
+	default:
+		if last := c.Status.Agent.LastSeen; last.IsZero() || last.Time.Before(back) {
+			c.Status.Agent.LastSeen = metav1.NewTime(seen)
+		}
+		if covered {
+			uncover(c)
+		}
 	}
 }
 

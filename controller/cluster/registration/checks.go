@@ -231,5 +231,5 @@ func (r *Reconciler) approved(_ context.Context, in *run) (*refusal, error) {
 	if reg.Spec.Approved {
 		return &refusal{fleet.ReasonAwaitingApproval, why + "; spec.approved came with the request, which is no approval. Set it to false, and `flotilla approve` it"}, nil
 	}
-	return &refusal{fleet.ReasonAwaitingApproval, fmt.Sprintf("a person must approve: %s. `flotilla approve clusterregistration/%s -n %s` lets it in", why, reg.Name, reg.Namespace)}, nil
+	return &refusal{fleet.ReasonAwaitingApproval, fmt.Sprintf("a person must approve: %s. `flotilla approve registration/%s -n %s` lets it in", why, reg.Name, reg.Namespace)}, nil
 }

@@ -77,7 +77,7 @@ func (in *run) pendingUnTarget() *fleet.UnTarget {
 	if in.unTarget == nil || in.unTarget.Approved(in.bundle.Annotations) {
 		return nil
 	}
-	return &fleet.UnTarget{Count: int32(len(in.unTarget.Clusters)), Total: int32(in.unTarget.Total), Plan: in.unTarget.Plan()}
+	return &fleet.UnTarget{Count: len(in.unTarget.Clusters), Total: in.unTarget.Total, Plan: in.unTarget.Plan()}
 }
 
 func (in *run) held(clusterNamespace string) (rollout.Hold, bool) {

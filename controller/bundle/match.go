@@ -17,7 +17,7 @@ import (
 
 // checkServed stops a bundle that asks for what this version does not do, where leaving it out could go wrong.
 func (in *run) checkServed() error {
-	for _, n := range target.NotServedBy(in.whole) {
+	for _, n := range target.NotServed(in.whole) {
 		if n.Blocks {
 			return &stop{status.ConditionNotServed, "NotServed", fmt.Errorf("%s is not served yet: %s", n.Field, n.Why)}
 		}

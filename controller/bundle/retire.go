@@ -39,7 +39,7 @@ func (r *Reconciler) takeAway(ctx context.Context, in *run, bd *fleet.BundleDepl
 	if err != nil {
 		return err
 	}
-	if gone || bd.Spec.Deletion != nil && bd.Status.Deletion == "done" && bd.Status.ObservedSequence >= bd.Spec.Sequence {
+	if gone || bd.Spec.Deletion != nil && bd.Status.Deletion == fleet.DeletionDone && bd.Status.ObservedSequence >= bd.Spec.Sequence {
 		return client.IgnoreNotFound(r.Client.Delete(ctx, bd, client.Preconditions{UID: &bd.UID}))
 	}
 	if bd.Spec.Deletion != nil {
@@ -70,11 +70,11 @@ func (r *Reconciler) clusterGone(ctx context.Context, bd *fleet.BundleDeployment
 	return err == nil && !c.DeletionTimestamp.IsZero(), err
 }
 
-func policyOf(bd *fleet.BundleDeployment) string {
+func policyOf(bd *fleet.BundleDeployment) fleet.DeletionPolicy {
 	if bd.Spec.Options.KeepResources {
-		return "Orphan"
+		return fleet.DeletionPolicyOrphan
 	}
-	return "Delete"
+	return fleet.DeletionPolicyDelete
 }
 
 func (in *run) by() string {

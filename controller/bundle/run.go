@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	agentapi "flotilla.io/flotilla/api/flotilla/v1alpha1"
@@ -180,7 +181,7 @@ func (in *run) plan() status.Plan {
 }
 
 // condition is the bundle's condition of one kind after this walk; "" leaves it as it is.
-func (in *run) condition(kind string, s *stop) (value, reason, message string) {
+func (in *run) condition(kind string, s *stop) (value corev1.ConditionStatus, reason, message string) {
 	if s != nil && s.Condition == kind {
 		return falseOf(kind), s.Reason, s.Err.Error() + in.running()
 	}
@@ -211,7 +212,7 @@ func (in *run) condition(kind string, s *stop) (value, reason, message string) {
 }
 
 // falseOf: NotServed and Held are bad when True, the others when False.
-func falseOf(kind string) string {
+func falseOf(kind string) corev1.ConditionStatus {
 	if kind == status.ConditionNotServed || kind == status.ConditionHeld {
 		return "True"
 	}

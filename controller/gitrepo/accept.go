@@ -23,7 +23,7 @@ var errUnchanged = errors.New("unchanged")
 
 // accept refuses what this version does not serve and would get wrong, and reads the credentials.
 func (r *Reconciler) accept(ctx context.Context, in *run) error {
-	for _, n := range target.GitRepoNotServed(in.repo) {
+	for _, n := range target.NotServedGitRepo(&in.repo.Spec) {
 		if n.Blocks {
 			return &failure{"NotServed", fmt.Errorf("%s is not served yet: %s", n.Field, n.Why)}
 		}
@@ -95,7 +95,7 @@ func pathsOf(repo *fleet.GitRepo) string {
 	return strings.Join(repo.Spec.Paths, ", ")
 }
 
-func boolStatus(b bool) string {
+func boolStatus(b bool) corev1.ConditionStatus {
 	if b {
 		return "True"
 	}

@@ -281,7 +281,7 @@ func (r *Reconciler) fail(in *run, now *fleet.GitRepo, err error) {
 	}
 }
 
-func set(repo *fleet.GitRepo, kind, value, reason, message string) {
+func set(repo *fleet.GitRepo, kind string, value corev1.ConditionStatus, reason, message string) {
 	fleet.SetCondition(&repo.Status.Conditions, kind, value, reason, message)
 }
 

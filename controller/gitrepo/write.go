@@ -17,6 +17,7 @@ import (
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	bundlereader "flotilla.io/flotilla/bundle/reader"
+	gitsource "flotilla.io/flotilla/bundle/source"
 	"flotilla.io/flotilla/controller/content"
 	"flotilla.io/flotilla/controller/status"
 	"flotilla.io/flotilla/controller/values"
@@ -163,7 +164,7 @@ func (r *Reconciler) desired(ctx context.Context, in *run, f *bundlereader.Found
 // the directory changed), the commit that was fetched.
 func (r *Reconciler) stampCommit(ctx context.Context, in *run, f *bundlereader.Found, b *fleet.Bundle, had string) {
 	rev := in.revision
-	if last, err := r.Mirrors.LastChanged(ctx, in.request, in.head, f.Path); err == nil && last.Commit != had {
+	if last, err := gitsource.LastChanged(ctx, in.tree, f.Path); err == nil && last.Commit != had {
 		rev = last
 	}
 	b.Labels[fleet.CommitLabel] = rev.Commit

@@ -210,6 +210,9 @@ func (r *Reconciler) cluster(ctx context.Context, req ctrl.Request) (ctrl.Result
 	now := c.DeepCopy()
 	return conflictIsLater(Patch(ctx, r.Client, now, func() {
 		writeCluster(now, t, repos, counts)
+		if ns := now.Status.Namespace; !r.Liveness.Lost(ns) && !r.Liveness.LastSeen(ns).IsZero() {
+			setReady(&now.Status.Conditions, t.message("Bundle"))
+		}
 		r.Liveness.Show(now)
 	}))
 }
@@ -225,7 +228,6 @@ func writeCluster(c *fleet.Cluster, t *tally, repos map[string]bool, counts flee
 	}
 	st.Display.ReadyBundles = fmt.Sprintf("%d/%d", t.summary.Ready, t.summary.DesiredReady)
 	st.Display.State = string(t.state())
-	setReady(&st.Conditions, t.message("Bundle"))
 }
 
 // markLost writes Unknown into the health of a lost cluster's BundleDeployments. The agent takes it back with its next

@@ -123,7 +123,7 @@ func (c *collector) history(from plumbing.Hash, depth int) error {
 		from = t.Target
 	}
 	level := []plumbing.Hash{from}
-	for deep := 0; len(level) > 0 && (depth == 0 || deep < depth); deep++ {
+	for deep := 0; len(level) > 0 && deep < depth; deep++ {
 		var parents []plumbing.Hash
 		for _, hash := range level {
 			commit, err := c.from.CommitObject(hash)

@@ -25,7 +25,7 @@ import (
 type remote interface {
 	// list is one small request.
 	list(ctx context.Context) (*refs, error)
-	// pack is what s lacks of the wanted objects: commits at most depth deep (0: all of them) with their files.
+	// pack is what s lacks of the wanted objects: commits at most depth deep, with their files.
 	pack(ctx context.Context, wants []plumbing.Hash, depth int, s *store) (io.ReadCloser, error)
 }
 
@@ -111,6 +111,9 @@ func (r *httpRemote) pack(ctx context.Context, wants []plumbing.Hash, depth int,
 		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
 			return nil, r.explain(ctx, err)
 		}
+	}
+	if req.IsEmpty() { // all of it is here
+		return io.NopCloser(strings.NewReader("")), nil
 	}
 	answer, err := r.session.UploadPack(ctx, req)
 	if err != nil {

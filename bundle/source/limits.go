@@ -23,6 +23,8 @@ const (
 )
 
 const (
+	wholeHistory = 1<<31 - 1 // the depth by which Git means no end
+
 	maxHaves    = 256  // commits we tell a server that we have
 	maxFrontier = 4096 // commits walked to find them
 	maxGood     = 32   // commits that are kept as starting points of the next fetch

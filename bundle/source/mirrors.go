@@ -137,7 +137,7 @@ func (m *Mirrors) obtain(ctx context.Context, mirror *mirror, req Request) (*fil
 func (m *mirror) transfer(ctx context.Context, remote remote, listed *refs, found target) (*files, error) {
 	wants, depth := []plumbing.Hash{found.want}, HistoryDepth
 	if found.branch == "" && !listed.offers(found.want) { // a server that gives out no commit by its name: take all it has
-		wants, depth = listed.all(), 0
+		wants, depth = listed.all(), wholeHistory
 	}
 	packed, err := remote.pack(ctx, wants, depth, m.store)
 	if err != nil {
@@ -157,7 +157,7 @@ func (m *mirror) transfer(ctx context.Context, remote remote, listed *refs, foun
 	case err == nil:
 		_ = m.store.consolidate() // the packs stay as they are and the next transfer tries again
 		return tree, nil
-	case depth == 0 && errors.Is(err, plumbing.ErrObjectNotFound) && !m.store.has(commit):
+	case depth == wholeHistory && errors.Is(err, plumbing.ErrObjectNotFound) && !m.store.has(commit):
 		return nil, &Error{Reason: RefNotFound, Where: m.at.display, Message: fmt.Sprintf("no branch and no tag leads to commit %s", commit),
 			Next: "push it, or set revision to one that is there"}
 	}

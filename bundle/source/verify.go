@@ -43,7 +43,7 @@ func (s *store) measureTree(tree plumbing.Hash, path string, depth int) (size, e
 	var total size
 	for _, entry := range entries {
 		if forbidden(entry.Name) {
-			return size{}, &Error{Reason: TreeRefused, Where: path, Message: fmt.Sprintf("the repository holds an entry named %q", shorten(entry.Name, 100)),
+			return size{}, &Error{Reason: TreeRefused, Where: path, Message: fmt.Sprintf("the repository holds an entry named %q", entry.Name[:min(len(entry.Name), 100)]),
 				Next: "remove it with git rm: names like .git are Git's own"}
 		}
 		below := size{files: 1}

@@ -1,11 +1,138 @@
 package target
 
+import (
+	"fmt"
+	"strings"
+
+	"flotilla.io/flotilla/api/v1alpha1"
+)
+
 // Unserved is a field of Fleet that is set and has no effect yet.
 type Unserved struct {
-	// Field is its path, such as "spec.helm.valuesFrom".
+	// Field is its path, such as spec.helm.valuesFrom.
 	Field string
 	// Blocks says that nothing may be deployed while it is set: without it, something wrong could be deployed or deleted.
 	Blocks bool
 	// Why is what that means, in half a sentence.
 	Why string
+}
+
+func (u Unserved) String() string { return u.Field + ": " + u.Why }
+
+// Blocking are those of the fields that keep the bundle from being deployed.
+func Blocking(fields []Unserved) (blocking []Unserved) {
+	for _, field := range fields {
+		if field.Blocks {
+			blocking = append(blocking, field)
+		}
+	}
+	return blocking
+}
+
+// list collects fields that are set.
+type list []Unserved
+
+func (l *list) add(set bool, field string, blocks bool, why string) {
+	if set {
+		*l = append(*l, Unserved{field, blocks, why})
+	}
+}
+
+// NotServed lists the fields that a bundle sets, in itself or in a target, and that have no effect yet.
+//
+// A blocking field of a customization concerns only the clusters that it matches: NotServedOptions of a Match tells.
+func NotServed(b *v1alpha1.Bundle) []Unserved {
+	var l list
+	l.options("spec", &b.Spec.BundleDeploymentOptions)
+	l.add(len(b.Spec.DependsOn) > 0, "spec.dependsOn", true, "bundles are not yet held back until others are ready")
+	l.add(b.Spec.HelmOpOptions != nil, "spec.helmOpOptions", true, "charts are not yet fetched from Helm repositories")
+	l.add(b.Spec.RolloutStrategy != nil, "spec.rolloutStrategy", false, "a change goes to all clusters at once")
+	for i := range b.Spec.Targets {
+		t := &b.Spec.Targets[i]
+		path := fmt.Sprintf("spec.targets[%d] (%s)", i, t.Name)
+		l.options(path, &t.BundleDeploymentOptions)
+		const above = "it counts in the bundle only, not in a target, as in Fleet"
+		l.add(t.DeleteNamespace, path+".deleteNamespace", false, above)
+		l.add(t.DeleteCRDResources, path+".deleteCRDResources", false, above)
+	}
+	return l
+}
+
+// NotServedOptions lists the fields of options as they reach a cluster.
+func NotServedOptions(o *v1alpha1.BundleDeploymentOptions) []Unserved {
+	var l list
+	l.options("spec", o)
+	return l
+}
+
+func (l *list) options(path string, o *v1alpha1.BundleDeploymentOptions) {
+	l.add(len(o.DownstreamResources) > 0, path+".downstreamResources", true, "Secrets and ConfigMaps are not yet copied to clusters")
+	l.add(o.AllowedTargetNamespaceSelector != nil, path+".allowedTargetNamespaceSelector", true, "namespaces are not yet restricted by label")
+	l.add(o.DeleteNamespace, path+".deleteNamespace", false, "namespaces stay")
+	l.add(o.IgnoreOptions != nil && len(o.IgnoreOptions.Conditions) > 0, path+".ignore", false, "the conditions count for readiness like all others")
+	if o.Diff != nil && len(o.Diff.ComparePatches) > 0 {
+		corrects := o.CorrectDrift != nil && o.CorrectDrift.Enabled
+		l.add(corrects, path+".diff.comparePatches", true, "with correctDrift, what it leaves to others would be put back")
+		l.add(!corrects, path+".diff.comparePatches", false, "what it leaves to others is reported as drift")
+	}
+	if o.CorrectDrift != nil {
+		l.add(o.CorrectDrift.Force, path+".correctDrift.force", false, "fields are put back, objects are not replaced")
+	}
+	if o.Helm != nil {
+		l.helm(path+".helm", o.Helm)
+	}
+}
+
+func (l *list) helm(path string, h *v1alpha1.HelmOptions) {
+	const remote = "charts are not yet fetched; put the chart into the repository"
+	l.add(h.Repo != "", path+".repo", true, remote)
+	l.add(h.Repo == "" && RemoteChart(h.Chart), path+".chart", true, remote)
+	l.add(len(h.ValuesFrom) > 0, path+".valuesFrom", true, "values are not yet read on the cluster")
+	l.add(h.TimeoutSeconds != 0, path+".timeoutSeconds", false, "objects are applied without waiting for them")
+	l.add(h.WaitForJobs, path+".waitForJobs", false, "objects are applied without waiting for them")
+	l.add(h.Atomic, path+".atomic", false, "a revision that fails is not rolled back")
+}
+
+// RemoteChart tells whether helm.chart names something to download, not a directory.
+func RemoteChart(chart string) bool {
+	for _, mark := range []string{"://", "::", "git@"} {
+		if strings.Contains(chart, mark) {
+			return true
+		}
+	}
+	host, _, _ := strings.Cut(chart, "/")
+	return host == "github.com" || host == "gitlab.com" || host == "bitbucket.org"
+}
+
+// NotServedGitRepo lists the fields of a GitRepo that have no effect yet. What it hands on to its bundles is told by NotServed
+// of each bundle.
+func NotServedGitRepo(s *v1alpha1.GitRepoSpec) []Unserved {
+	var l list
+	ssh := strings.HasPrefix(s.Repo, "ssh://") || strings.Contains(s.Repo, "@") && !strings.Contains(s.Repo, "://")
+	l.add(ssh, "spec.repo", true, "repositories are not yet fetched over SSH; use https://")
+	l.add(s.HelmSecretName != "", "spec.helmSecretName", false, "charts are not yet fetched")
+	l.add(s.HelmSecretNameForPaths != "", "spec.helmSecretNameForPaths", false, "charts are not yet fetched")
+	l.add(s.HelmRepoURLRegex != "", "spec.helmRepoURLRegex", false, "charts are not yet fetched")
+	l.add(s.ImageScanCommit != nil, "spec.imageScanCommit", false, "image tags are not yet written back")
+	l.add(s.ImageSyncInterval != nil, "spec.imageScanInterval", false, "image tags are not yet written back")
+	l.add(s.OCIRegistrySecret != "", "spec.ociRegistrySecret", false, "layers are kept on the hub, not yet in a registry")
+	return l
+}
+
+// NotServedKind tells of a kind that is not served yet; ok is false for those that are. One that blocks keeps the bundles of its
+// workspace from being deployed: it forbids what would otherwise be done.
+func NotServedKind(kind string) (field Unserved, ok bool) {
+	switch kind {
+	case "HelmOp":
+		return Unserved{kind, false, "charts are not yet fetched from Helm repositories; nothing is deployed from it"}, true
+	case "ImageScan":
+		return Unserved{kind, false, "image tags are not yet written back"}, true
+	case "BundleNamespaceMapping":
+		return Unserved{kind, false, "bundles go to clusters of their own namespace only"}, true
+	case "Schedule":
+		return Unserved{kind, false, "clusters are deployed to at any time, as in Fleet while schedules are switched off"}, true
+	case "GitRepoRestriction", "Policy":
+		return Unserved{kind, true, "what it forbids is not yet refused"}, true
+	}
+	return Unserved{}, false
 }

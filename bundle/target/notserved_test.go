@@ -1,0 +1,164 @@
+package target
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"flotilla.io/flotilla/api/v1alpha1"
+)
+
+// served are the fields that have their effect, or that have none to have. A field of the API that is neither here nor told by
+// NotServed fails the test: a new one must not be dropped in silence.
+var served = strings.Fields(`
+	YAML Kustomize DefaultNamespace TargetNamespace ServiceAccount CreateNamespace ForceSyncGeneration KeepResources NamespaceLabels
+	NamespaceAnnotations DeleteCRDResources Overwrites
+	Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash
+	Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.TemplateValues Helm.Force Helm.TakeOwnership Helm.MaxHistory
+	Helm.DisablePreProcess Helm.DisableDNS Helm.SkipSchemaValidation Helm.DisableDependencyUpdate
+	Repo Branch Revision ClientSecretName CABundle InsecureSkipTLSverify Paths PollingInterval KeepResources DeleteNamespace
+	CorrectDrift DisablePolling WebhookSecret Bundles`)
+
+func TestEveryFieldIsServedOrTold(t *testing.T) {
+	var options v1alpha1.BundleDeploymentOptions
+	told := tellsEach(reflect.ValueOf(&options).Elem(), func() []Unserved { return NotServedOptions(&options) })
+	var h v1alpha1.HelmOptions
+	for name, tells := range tellsEach(reflect.ValueOf(&h).Elem(), func() []Unserved {
+		return NotServedOptions(&v1alpha1.BundleDeploymentOptions{Helm: &h})
+	}) {
+		told["Helm."+name] = tells
+	}
+	var b v1alpha1.Bundle
+	for name, tells := range tellsEach(reflect.ValueOf(&b.Spec).Elem(), func() []Unserved { return NotServed(&b) }) {
+		if name != "BundleDeploymentOptions" {
+			told[name] = tells
+		}
+	}
+	var repo v1alpha1.GitRepoSpec
+	for name, tells := range tellsEach(reflect.ValueOf(&repo).Elem(), func() []Unserved { return NotServedGitRepo(&repo) }) {
+		if _, ofBundle := told[name]; !ofBundle {
+			told[name] = tells
+		}
+	}
+	delete(told, "Helm")                                                                             // by its own fields
+	told["Diff"], told["IgnoreOptions"], told["CorrectDrift"], told["Repo"] = true, true, true, true // below
+	for name, tells := range told {
+		if isServed := slices.Contains(served, name); !tells && !isServed {
+			t.Errorf("%s is neither served nor told", name)
+		}
+	}
+}
+
+// tellsEach sets the fields of a struct one by one and notes whether anything was told.
+func tellsEach(v reflect.Value, tell func() []Unserved) map[string]bool {
+	told := map[string]bool{}
+	for i := range v.NumField() {
+		before := reflect.New(v.Field(i).Type()).Elem()
+		v.Field(i).Set(something(v.Field(i).Type()))
+		told[v.Type().Field(i).Name] = len(tell()) > 0
+		v.Field(i).Set(before)
+	}
+	return told
+}
+
+// something is a value of a type that is not its zero value.
+func something(t reflect.Type) reflect.Value {
+	v := reflect.New(t).Elem()
+	switch t.Kind() {
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(1)
+	case reflect.String:
+		v.SetString("https://example.com")
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(t, 1, 1))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(t))
+	case reflect.Pointer:
+		v.Set(reflect.New(t.Elem()))
+	}
+	return v
+}
+
+func TestNotServed(t *testing.T) {
+	type options = v1alpha1.BundleDeploymentOptions
+	patches := &v1alpha1.DiffOptions{ComparePatches: []v1alpha1.ComparePatch{{}}}
+	for _, c := range []struct {
+		rule    string
+		options options
+		want    []string // "field", or "field!" when it blocks
+	}{
+		{"nothing set, nothing told", options{}, nil},
+		{"a chart in the repository is served", options{Helm: &v1alpha1.HelmOptions{Chart: "./chart"}}, nil},
+		{"a chart next door is served", options{Helm: &v1alpha1.HelmOptions{Chart: "../charts/web"}}, nil},
+		{"a chart by URL blocks", options{Helm: &v1alpha1.HelmOptions{Chart: "https://example.com/web-1.tgz"}}, []string{"spec.helm.chart!"}},
+		{"a chart by go-getter blocks", options{Helm: &v1alpha1.HelmOptions{Chart: "git::example.com/charts//web"}}, []string{"spec.helm.chart!"}},
+		{"a chart on GitHub blocks", options{Helm: &v1alpha1.HelmOptions{Chart: "github.com/acme/charts//web"}}, []string{"spec.helm.chart!"}},
+		{"a chart of a Helm repository blocks once", options{Helm: &v1alpha1.HelmOptions{Repo: "https://example.com", Chart: "web", Version: "1"}}, []string{"spec.helm.repo!"}},
+		{"valuesFrom blocks", options{Helm: &v1alpha1.HelmOptions{ValuesFrom: []v1alpha1.ValuesFrom{{}}}}, []string{"spec.helm.valuesFrom!"}},
+		{"waiting is told", options{Helm: &v1alpha1.HelmOptions{TimeoutSeconds: 1, WaitForJobs: true, Atomic: true}},
+			[]string{"spec.helm.timeoutSeconds", "spec.helm.waitForJobs", "spec.helm.atomic"}},
+		{"copied Secrets block", options{DownstreamResources: []v1alpha1.DownstreamResource{{}}}, []string{"spec.downstreamResources!"}},
+		{"restricted namespaces block", options{AllowedTargetNamespaceSelector: &metav1.LabelSelector{}}, []string{"spec.allowedTargetNamespaceSelector!"}},
+		{"a kept namespace is told", options{DeleteNamespace: true}, []string{"spec.deleteNamespace"}},
+		{"patches that are not compared are told", options{Diff: patches}, []string{"spec.diff.comparePatches"}},
+		{"patches that drift correction would undo block", options{Diff: patches, CorrectDrift: &v1alpha1.CorrectDrift{Enabled: true}}, []string{"spec.diff.comparePatches!"}},
+		{"forced correction is told", options{CorrectDrift: &v1alpha1.CorrectDrift{Enabled: true, Force: true}}, []string{"spec.correctDrift.force"}},
+		{"ignored conditions are told", options{IgnoreOptions: &v1alpha1.IgnoreOptions{Conditions: []map[string]string{{}}}}, []string{"spec.ignore"}},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			if got := short(NotServedOptions(&c.options)); !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+	b := bundle("", []entry{{name: "eu", clusters: "*"}}, nil, nil)
+	b.Spec.DependsOn = []v1alpha1.BundleRef{{Name: "db"}}
+	b.Spec.RolloutStrategy = &v1alpha1.RolloutStrategy{}
+	b.Spec.Targets[0].Helm = &v1alpha1.HelmOptions{ValuesFrom: []v1alpha1.ValuesFrom{{}}}
+	b.Spec.Targets[0].DeleteCRDResources = true
+	want := []string{"spec.dependsOn!", "spec.rolloutStrategy", "spec.targets[0] (eu).helm.valuesFrom!", "spec.targets[0] (eu).deleteCRDResources"}
+	if got := short(NotServed(b)); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := short(Blocking(NotServed(b))); len(got) != 2 {
+		t.Errorf("blocking: %v", got)
+	}
+}
+
+func short(fields []Unserved) (list []string) {
+	for _, f := range fields {
+		name := f.Field
+		if f.Blocks {
+			name += "!"
+		}
+		list = append(list, name)
+	}
+	return list
+}
+
+func TestNotServedGitRepo(t *testing.T) {
+	for repo, blocks := range map[string]bool{
+		"https://example.com/a.git": false, "http://user@example.com/a.git": false, "file:///srv/git/a.git": false, "/srv/git/a": false,
+		"ssh://git@example.com/a.git": true, "git@example.com:a.git": true,
+	} {
+		if got := Blocking(NotServedGitRepo(&v1alpha1.GitRepoSpec{Repo: repo})); (len(got) == 1) != blocks {
+			t.Errorf("%s: %v", repo, got)
+		}
+	}
+}
+
+func TestNotServedKinds(t *testing.T) {
+	for kind, blocks := range map[string]bool{"GitRepoRestriction": true, "Policy": true, "HelmOp": false, "ImageScan": false, "Schedule": false} {
+		if field, ok := NotServedKind(kind); !ok || field.Blocks != blocks || field.Why == "" {
+			t.Errorf("%s: %v, %v", kind, field, ok)
+		}
+	}
+	if _, ok := NotServedKind("GitRepo"); ok {
+		t.Error("GitRepo is served")
+	}
+}

@@ -7,3 +7,9 @@ LOCALFLEET_KUBERNETES := 1.37.2
 .PHONY: localfleet
 localfleet: ## Build bin/localfleet and bin/kubectl: real Kubernetes parts for local clusters
 	@LOCALFLEET_KUBERNETES=$(LOCALFLEET_KUBERNETES) sh localfleet/build.sh
+
+# The flags are the build's: with others, Go would compile all of Kubernetes a second time.
+.PHONY: localfleet-test
+localfleet-test: localfleet ## Test localfleet with real processes
+	cd localfleet && CGO_ENABLED=0 go vet -trimpath ./...
+	cd localfleet && CGO_ENABLED=0 go test -trimpath -timeout 15m ./...

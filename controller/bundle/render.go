@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
@@ -197,6 +198,7 @@ func (r *Reconciler) renderOne(ctx context.Context, in *run, p *place) (*renderi
 	if err != nil {
 		return nil, err
 	}
+	ctrl.LoggerFrom(ctx).Info("rendered bundle", "objects", len(out.Objects), "base", p.base)
 	res := &rendering{base: p.base, asked: out.Asked, key: render.Key(p.base, out.Asked), clusters: 1}
 	for _, obj := range out.Objects {
 		entry, err := layer.NewEntry(obj)

@@ -333,3 +333,15 @@ func (w *World) Overview() string {
 	}
 	return b.String()
 }
+
+// Flotilla runs the CLI and returns what it prints; it fails the test when it fails.
+func (w *World) Flotilla(args ...string) string {
+	w.T.Helper()
+	cmd := exec.Command(filepath.Join(Bin(w.T), "flotilla"), args...)
+	cmd.Env = append(os.Environ(), "HOME="+w.Dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		w.T.Fatalf("flotilla %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"flotilla.io/flotilla/bundle/source"
 	"flotilla.io/flotilla/demo/gitserver"
@@ -50,13 +53,24 @@ func TestLastChanged(t *testing.T) {
 	}
 }
 
-// grow adds n commits to main in one go, each of which changes the file "count" only. It returns the last.
-func (f *fixture) grow(t *testing.T, n int) string {
+// grow adds n commits to main in one go, each of which changes the file "count" only.
+func (f *fixture) grow(t *testing.T, n int) {
 	t.Helper()
+	base := git(t, f.clone, "rev-parse", "main")
+	var stream strings.Builder
 	for i := range n {
-		f.commit(t, fmt.Sprintf("Count %d", i), map[string]string{"count": fmt.Sprintf("%s %d %s", t.Name(), i, git(t, f.clone, "rev-parse", "HEAD"))})
+		fmt.Fprintf(&stream, "commit refs/heads/main\ncommitter Ann <ann@example.com> %d +0000\ndata 5\nCount\n", time.Now().Unix())
+		if i == 0 {
+			fmt.Fprintf(&stream, "from refs/heads/main^0\n")
+		}
+		content := fmt.Sprintf("%d on %s", i, base)
+		fmt.Fprintf(&stream, "M 100644 inline count\ndata %d\n%s\n", len(content), content)
 	}
-	return f.push(t, "Count on", map[string]string{"count": "end"})
+	file := filepath.Join(t.TempDir(), "stream")
+	must(t, os.WriteFile(file, []byte(stream.String()), 0o644))
+	git(t, f.clone, "-c", "alias.import=!git fast-import --quiet < "+file, "import")
+	git(t, f.clone, "reset", "--quiet", "--hard", "main")
+	git(t, f.clone, "push", "--quiet", "origin", "main")
 }
 
 func TestLongHistories(t *testing.T) {

@@ -2,8 +2,11 @@ package source_test
 
 import (
 	"bytes"
+	"compress/zlib"
+	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +65,22 @@ func TestRefusals(t *testing.T) {
 		fmt.Fprintf(w, "your header was %v", r.Header)
 	}))
 	t.Cleanup(broken.Close)
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		_, password, _ := r.BasicAuth()
+		line := fmt.Sprintf("ERR you are %s, also %s, %s", r.Header.Get("Authorization"), password, url.QueryEscape(password))
+		fmt.Fprintf(w, "%04x%s", len(line)+4, line)
+	}))
+	t.Cleanup(echo.Close)
+	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		io.WriteString(w, "001e# service=git-upload-pack\n0000")
+		for i, err := 0, error(nil); err == nil; i++ {
+			line := fmt.Sprintf("%040x refs/heads/%0800d\x00agent=x\n", i+1, i)
+			_, err = fmt.Fprintf(w, "%04x%s", len(line)+4, line)
+		}
+	}))
+	t.Cleanup(endless.Close)
 	plain := strings.Replace(private.req.URL, "https://", "http://", 1)
 
 	for _, row := range []struct {
@@ -83,6 +103,9 @@ func TestRefusals(t *testing.T) {
 		{"a page in place of Git is told", source.Request{URL: html.URL + "/apps.git"}, source.NotGit, "text/html"},
 		{"a server's failure is told", source.Request{URL: broken.URL + "/apps.git"}, source.FetchFailed, "500"},
 		{"a token in the query is kept quiet", source.Request{URL: broken.URL + "/apps.git?token=" + url.QueryEscape(canary)}, source.InvalidURL, "as the password"},
+		{"a server that repeats the credentials is cut short", source.Request{URL: echo.URL + "/apps.git"}, source.FetchFailed, "you are"},
+		{"credentials in a URL are kept quiet", source.Request{URL: strings.Replace(closed.URL, "://", "://"+url.UserPassword(user, canary).String()+"@", 1) + "/a.git"}, source.Unreachable, "refused"},
+		{"a list without end is cut off", source.Request{URL: endless.URL + "/apps.git"}, source.TooLarge, "64 MiB"},
 		{"ssh is not served", source.Request{URL: "ssh://" + user + "@host/apps.git"}, source.InvalidURL, "https://"},
 		{"scp's form is not served", source.Request{URL: user + "@host:apps.git"}, source.InvalidURL, "https://"},
 		{"git's transports are not served", source.Request{URL: "ext::sh -c id"}, source.InvalidURL, "https://"},
@@ -217,6 +240,14 @@ func TestATransferThatIsHarmed(t *testing.T) {
 		{"one that ends in the middle", func(p []byte) []byte { return p[:len(p)/2] }, source.FetchFailed},
 		{"one with a flipped bit", func(p []byte) []byte { p[len(p)-100] ^= 1; return p }, source.FetchFailed},
 		{"one with nothing in it", func(p []byte) []byte { return nil }, source.FetchFailed},
+		{"one that claims a file larger than may be", func(p []byte) []byte {
+			return replacePack(p, 1, objectHeader(3, source.MaxObjectBytes+1), []byte("whatever follows"))
+		}, source.TooLarge},
+		{"one whose delta makes more than may be", func(p []byte) []byte {
+			base := slices.Concat(objectHeader(3, 4), deflate("base"))
+			delta := slices.Concat(varint(4), varint(source.MaxObjectBytes+1), []byte{0x90, 4})
+			return replacePack(p, 2, base, objectHeader(6, len(delta)), []byte{byte(len(base))}, deflate(string(delta)))
+		}, source.TooLarge},
 		{"one that is noise", func(p []byte) []byte { return bytes.Repeat([]byte("noise"), 1000) }, source.FetchFailed},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
@@ -269,16 +300,44 @@ func TestAServerThatHangs(t *testing.T) {
 	refused(t, err, source.Timeout)
 }
 
-func TestWhatIsTooLarge(t *testing.T) {
+func TestDirectoriesThatNestTooDeep(t *testing.T) {
 	f := newFixture(t, gitserver.Options{})
-	write(t, f.clone, map[string]string{"zeros": "x"})
-	must(t, os.Truncate(filepath.Join(f.clone, "zeros"), source.MaxObjectBytes+1)) // some 130 KB when packed
-	f.push(t, "A bomb", nil)
+	f.push(t, "Too deep", map[string]string{strings.Repeat("d/", source.MaxDirDepth) + "f": "x"})
 	_, _, err := f.Fetch(t.Context(), f.req)
-	refused(t, err, source.TooLarge, "a file of 128 MiB", f.req.URL)
+	refused(t, err, source.TooLarge, "nest", f.req.URL)
+}
 
-	git(t, f.clone, "checkout", "--quiet", "--orphan", "deep")
-	f.push(t, "Too deep", map[string]string{"zeros": "", strings.Repeat("d/", source.MaxDirDepth) + "f": "x"})
-	_, _, err = f.Fetch(t.Context(), f.req)
-	refused(t, err, source.TooLarge, "nest")
+// replacePack puts another pack into an answer of git-upload-pack.
+func replacePack(answer []byte, objects byte, parts ...[]byte) []byte {
+	pack := slices.Concat(append([][]byte{{'P', 'A', 'C', 'K', 0, 0, 0, 2, 0, 0, 0, objects}}, parts...)...)
+	sum := sha1.Sum(pack)
+	pack = append(pack, sum[:]...)
+	before := answer[:bytes.Index(answer, []byte("PACK"))-5] // the length and the band of its line
+	return fmt.Appendf(slices.Clone(before), "%04x\x01%s0000", len(pack)+5, pack)
+}
+
+// objectHeader is a kind of object (3 is a file, 6 a delta to an earlier one) and its unpacked size, as in a pack.
+func objectHeader(kind byte, size int) []byte {
+	head := []byte{kind<<4 | byte(size&15)}
+	if size >>= 4; size > 0 {
+		head[0] |= 0x80
+		head = append(head, varint(size)...)
+	}
+	return head
+}
+
+func varint(n int) []byte {
+	var out []byte
+	for ; n > 0x7f; n >>= 7 {
+		out = append(out, byte(n)|0x80)
+	}
+	return append(out, byte(n))
+}
+
+func deflate(text string) []byte {
+	var out bytes.Buffer
+	w := zlib.NewWriter(&out)
+	io.WriteString(w, text)
+	w.Close()
+	return out.Bytes()
 }

@@ -66,7 +66,7 @@ func measure(pack io.ReadSeeker) (uint32, error) {
 		}
 		unpacked := uint64(max(header.Length, 0))
 		if unpacked > MaxObjectBytes {
-			return 0, objectTooLarge(unpacked)
+			return 0, objectTooLarge()
 		}
 		var start prefix
 		if _, _, err := scanner.NextObject(&start); err != nil {
@@ -76,7 +76,7 @@ func measure(pack io.ReadSeeker) (uint32, error) {
 			unpacked = start.deltaTarget()
 		}
 		if total += unpacked; unpacked > MaxObjectBytes {
-			return 0, objectTooLarge(unpacked)
+			return 0, objectTooLarge()
 		}
 		if total > MaxTotalBytes {
 			return 0, errTooLarge{fmt.Sprintf("what is to be fetched is larger than %d MiB when unpacked", MaxTotalBytes>>20)}
@@ -85,8 +85,8 @@ func measure(pack io.ReadSeeker) (uint32, error) {
 	return count, nil
 }
 
-func objectTooLarge(size uint64) error {
-	return errTooLarge{fmt.Sprintf("it holds a file of %d MiB, and %d MiB is the most that is taken", size>>20, MaxObjectBytes>>20)}
+func objectTooLarge() error {
+	return errTooLarge{fmt.Sprintf("it holds a file larger than %d MiB", MaxObjectBytes>>20)}
 }
 
 // prefix keeps the first bytes written to it.

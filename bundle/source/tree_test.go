@@ -150,18 +150,18 @@ func TestWhatIsNotServed(t *testing.T) {
 }
 
 func TestNamesThatAreGitsOwn(t *testing.T) {
+	f := newFixture(t, gitserver.Options{})
+	f.commit(t, "First", map[string]string{"a.yaml": "a: 1\n"})
+	req := source.Request{URL: f.clone}
+	good, _ := f.fetch(t, req)
+	blob := git(t, f.clone, "rev-parse", "HEAD:a.yaml")
 	for _, name := range []string{".git", ".GIT", ".Git", ".git ", ".git.", ".git . ", "git~1", "GIT~1", ".g\u200cit", ".git::$INDEX_ALLOCATION", "..", "."} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, gitserver.Options{})
-			f.push(t, "First", map[string]string{"a.yaml": "a: 1\n"})
-			good, _ := f.fetch(t, f.req)
-			blob := git(t, f.clone, "rev-parse", "HEAD:a.yaml")
 			inner := mktree(t, f.clone, "100644 blob "+blob+"\t"+name+"\n")
 			outer := mktree(t, f.clone, "040000 tree "+inner+"\tweb\n")
-			commit := git(t, f.clone, "commit-tree", "-p", "HEAD", "-m", "Crafted", outer)
-			git(t, f.clone, "push", "--quiet", "origin", commit+":refs/heads/main")
-			_, _, err := f.Fetch(t.Context(), f.req)
-			refused(t, err, source.TreeRefused, fmt.Sprintf("%q", name), f.req.URL)
+			git(t, f.clone, "update-ref", "refs/heads/main", git(t, f.clone, "commit-tree", "-p", "HEAD", "-m", "Crafted", outer))
+			_, _, err := f.Fetch(t.Context(), req)
+			refused(t, err, source.TreeRefused, fmt.Sprintf("%q", name), f.clone)
 			contains(t, good, "a.yaml", "a: 1\n")
 		})
 	}

@@ -123,6 +123,9 @@ func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 // SetToken changes the token for all requests to come.
 func (c *Client) SetToken(token string) { c.token.Store(&token) }
 
+// Token is the token of the moment.
+func (c *Client) Token() string { return *c.token.Load() }
+
 // Deployments lists and watches the cluster's BundleDeployments.
 func (c *Client) Deployments() *cache.ListWatch {
 	return cache.NewListWatchFromClient(c.fleet, "bundledeployments", c.namespace, fields.Everything())

@@ -19,19 +19,20 @@ import (
 type Record struct {
 	Name string    `json:"name"`
 	UID  types.UID `json:"uid,omitempty"` // of the BundleDeployment on the hub
-	// Revision is the label that a person knows the revision by: the commit, or "" if there is none.
-	Revision string `json:"revision,omitempty"`
 	// Spec is the accepted state: all its layers are stored and were opened once.
 	Spec v1alpha1.BundleDeploymentSpec `json:"spec"`
-	// Previous is what ran before Spec, until Spec is Ready: its layers stay, and its objects tell which fields were ours.
-	Previous *v1alpha1.BundleDeploymentSpec `json:"previous,omitempty"`
+	// Revision is the label that a person knows Spec by: the commit, or "" if there is none.
+	Revision string `json:"revision,omitempty"`
+	// Previous is what ran before Spec, until Spec is Ready: the last that was Ready, and the last that was tried. Their
+	// layers stay, and their objects tell which fields were ours.
+	Previous []v1alpha1.BundleDeploymentSpec `json:"previous,omitempty"`
+	// Running is the revision that was last applied in whole, as a person knows it.
+	Running string `json:"running,omitempty"`
 	// Sequence is the highest that was ever seen.
 	Sequence int64 `json:"sequence"`
 	// Applied is the deploymentID that was last applied in whole.
 	Applied string `json:"applied,omitempty"`
-	// Forced is the forceSyncGeneration that was last acted upon.
-	Forced int64 `json:"forced,omitempty"`
-	// KeepResources remembers that deletion was forbidden, however the order to delete came about.
+	// KeepResources is the option of that name in the last spec that was no order to delete.
 	KeepResources bool `json:"keepResources,omitempty"`
 	// Kept lists the objects that left the bundle and stay.
 	Kept []string `json:"kept,omitempty"`

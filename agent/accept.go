@@ -1,0 +1,196 @@
+package agent
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"flotilla.io/flotilla/agent/apply"
+	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/store"
+	"flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/layer"
+)
+
+// Reasons for a hold.
+const (
+	holdOlder   = "SequenceWentBack"
+	holdMissing = "BundleDeploymentMissing"
+	holdOther   = "AnotherHub"
+)
+
+// accept takes in the hub's order: it decides whether the order counts, fetches and verifies all that it needs, and stores
+// it as the record. Until then the last record stands, whatever the order says.
+func (e *engine) accept(ctx context.Context, d *deployment) error {
+	d.hold, d.frozen = nil, ""
+	order := d.order
+	if order == nil {
+		return nil
+	}
+	if _, _, hold := e.identity(); hold != nil {
+		d.hold = hold
+		return nil
+	}
+	if order.Spec.Sequence < d.record.Sequence {
+		d.hold = &v1alpha1.Hold{Reason: holdOlder, Message: fmt.Sprintf(
+			"the hub orders sequence %d, but %d was seen: the hub was restored from an older state; all is kept as it is until the hub "+
+				"orders a higher sequence, or somebody accepts the older state by annotation %s on the Cluster",
+			order.Spec.Sequence, d.record.Sequence, v1alpha1.AcceptSequenceAnnotation)}
+		return nil
+	}
+	if order.UID == d.record.UID && equal(order.Spec, d.record.Spec) {
+		d.frozen = frozen(order.Spec)
+		return nil
+	}
+	if d.frozen = frozen(order.Spec); d.frozen != "" {
+		return nil
+	}
+	if order.Spec.Deletion != nil {
+		return e.acceptDeletion(ctx, d)
+	}
+	return e.acceptRevision(ctx, d)
+}
+
+// frozen says why nothing of an order may be carried out now, "" if it may. An order to delete is not held up by it.
+func frozen(spec v1alpha1.BundleDeploymentSpec) string {
+	switch {
+	case spec.Deletion != nil:
+		return ""
+	case spec.Paused:
+		return "paused"
+	case spec.OffSchedule:
+		return "waits for its maintenance window"
+	case spec.WaitingForValues:
+		return "waits for its values"
+	case spec.DeploymentID == "":
+		return "waits for its first revision"
+	}
+	return ""
+}
+
+func equal(a, b v1alpha1.BundleDeploymentSpec) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+func (e *engine) acceptRevision(ctx context.Context, d *deployment) error {
+	order := d.order
+	e.use(d.name, order.Spec.Layers, d.record.Spec.Layers, previousLayers(d.record))
+	entries, err := e.layers.Open(ctx, order.Spec.Layers)
+	if err != nil {
+		return fmt.Errorf("revision %s: %w", revisionOf(order), err)
+	}
+	next := d.record
+	next.UID, next.Spec, next.Revision, next.Deletion = order.UID, order.Spec, revisionOf(order), ""
+	next.Sequence = max(next.Sequence, order.Spec.Sequence)
+	next.KeepResources = order.Spec.Options.KeepResources
+	if old := d.record.Spec; old.DeploymentID != "" && old.DeploymentID != order.Spec.DeploymentID {
+		next.Previous = previous(d.record)
+	}
+	if err := e.store.PutRecord(ctx, next); err != nil {
+		return err
+	}
+	if d.record.Spec.DeploymentID != next.Spec.DeploymentID {
+		d.staged, d.applied = time.Now(), false
+		e.log.Info("took in a revision", "bundle", d.name, "revision", next.Revision, "sequence", next.Sequence, "objects", len(entries))
+	}
+	if d.record.Spec.Options.ForceSyncGeneration != next.Spec.Options.ForceSyncGeneration {
+		d.looked, d.forced = map[layer.Key]string{}, true
+	}
+	d.record, d.account, d.failures, d.carried = next, nil, 0, entries
+	e.use(d.name, next.Spec.Layers, previousLayers(next))
+	e.want(d, entries)
+	return nil
+}
+
+// previous keeps the last revision that was Ready and the last that was tried.
+func previous(r store.Record) []v1alpha1.BundleDeploymentSpec {
+	if len(r.Previous) == 0 {
+		return []v1alpha1.BundleDeploymentSpec{r.Spec}
+	}
+	return []v1alpha1.BundleDeploymentSpec{r.Previous[0], r.Spec}
+}
+
+// acceptDeletion stores the order to delete. It needs no layers: what is deleted is what the inventory has.
+func (e *engine) acceptDeletion(ctx context.Context, d *deployment) error {
+	next := d.record
+	next.UID, next.Spec, next.Deletion = d.order.UID, d.order.Spec, ""
+	next.Sequence = max(next.Sequence, d.order.Spec.Sequence)
+	if err := e.store.PutRecord(ctx, next); err != nil {
+		return err
+	}
+	e.log.Info("took in an order to delete", "bundle", d.name, "reason", next.Spec.Deletion.Reason,
+		"by", next.Spec.Deletion.By, "policy", next.Spec.Deletion.Policy)
+	d.record, d.account, d.opened, d.wanted = next, nil, true, nil
+	e.wake(e.claims.Want(d.name, nil)...)
+	return nil
+}
+
+// open makes wanted from the stored record, at a start.
+func (e *engine) open(ctx context.Context, d *deployment) error {
+	if d.record.Spec.Deletion != nil {
+		d.opened, d.wanted = true, nil
+		e.wake(e.claims.Want(d.name, nil)...)
+		return nil
+	}
+	entries, err := e.layers.Open(ctx, d.record.Spec.Layers)
+	if err != nil {
+		return fmt.Errorf("revision %s: %w", d.record.Revision, err)
+	}
+	d.carried = entries
+	e.want(d, entries)
+	return nil
+}
+
+// want works out what the entries are on this cluster, and tells the others.
+func (e *engine) want(d *deployment, entries []layer.Entry) {
+	d.wanted = make([]plan.Wanted, 0, len(entries))
+	d.origin, d.misfit = map[layer.Key]layer.Key{}, nil
+	place, owner := apply.PlacementOf(d.record.Spec.Options), e.owner(d)
+	seen := map[layer.Key]bool{}
+	var maybe []plan.Wanted // what cannot be placed now might still be one of these
+	for _, entry := range entries {
+		w, err := apply.Resolve(e.tenants.Kinds(), entry, place, owner)
+		switch {
+		case err != nil:
+			d.misfit = append(d.misfit, err)
+			inside := entry.Key
+			inside.Namespace = cmp.Or(place.Forced, entry.Key.Namespace, place.Default)
+			maybe = append(maybe, plan.Wanted{Key: entry.Key}, plan.Wanted{Key: inside})
+			continue
+		case seen[w.Key]:
+			d.misfit = append(d.misfit, fmt.Errorf("%s is in the bundle twice, once as %s; remove one", w.Key, entry.Key))
+			continue
+		}
+		seen[w.Key] = true
+		d.wanted = append(d.wanted, w)
+		if w.Key != entry.Key {
+			d.origin[w.Key] = entry.Key
+		}
+	}
+	d.tidy()
+	d.opened = len(d.misfit) == 0 // what cannot be placed is tried anew in each pass
+	e.wake(e.claims.Want(d.name, append(maybe, d.wanted...))...)
+}
+
+func (e *engine) owner(d *deployment) apply.Owner {
+	namespace, _, _ := e.identity()
+	return apply.Owner{ClusterNamespace: namespace, Deployment: d.name}
+}
+
+// revisionOf is what a person knows a revision by: the commit where there is one.
+func revisionOf(bd *v1alpha1.BundleDeployment) string {
+	if commit := bd.Labels[v1alpha1.CommitLabel]; commit != "" {
+		return commit[:min(12, len(commit))]
+	}
+	return short(bd.Spec.DeploymentID)
+}
+
+func short(id string) string {
+	id = cmp.Or(id, "none")
+	return id[:min(12, len(id))]
+}

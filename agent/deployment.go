@@ -1,0 +1,156 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/report"
+	"flotilla.io/flotilla/agent/store"
+	"flotilla.io/flotilla/agent/tenant"
+	"flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/layer"
+)
+
+// deployment is one BundleDeployment as the agent sees it. Only inbox may be touched outside of a pass.
+type deployment struct {
+	name string
+
+	mu    sync.Mutex
+	inbox inbox
+
+	// What the hub says.
+	order *v1alpha1.BundleDeployment // nil: not heard of, or missing
+	gone  bool
+
+	// What the agent remembers; record and inv are as stored.
+	record store.Record
+	inv    inventory.Inventory
+	opened bool                    // wanted is known
+	wanted []plan.Wanted           // sorted by key
+	origin map[layer.Key]layer.Key // of wanted objects, where the layer has them under another namespace
+	misfit []error                 // objects that cannot be placed on this cluster, so far
+
+	carried []layer.Entry // the opened layers, within one pass
+	defined bool          // kinds were defined in this pass: what could not be placed may be now
+	forced  bool          // drift is put back once, whatever the options say
+
+	// What came of it.
+	account  *tenant.Tenant
+	hold     *v1alpha1.Hold
+	frozen   string // why nothing is applied or compared: paused, and the like
+	failure  string
+	waiting  string
+	failures int  // passes in a row that failed
+	applied  bool // record.Spec is applied in whole
+	staged   time.Time
+	deleting []layer.Key
+
+	// What is seen of its objects.
+	fresh  map[layer.Key]fresh
+	looked map[layer.Key]string
+	drift  map[layer.Key]drifted
+	reads  map[layer.Key]*reading
+
+	written *v1alpha1.BundleDeployment // the hub's answer to the last status write
+	pace    report.Pace
+	again   time.Time // when to pass again, zero for not before an event
+}
+
+// inbox is what came since the last pass.
+type inbox struct {
+	order *v1alpha1.BundleDeployment
+	gone  bool
+	moved bool // the cluster has another name on the hub
+}
+
+func newDeployment(name string) *deployment {
+	return &deployment{
+		name: name, record: store.Record{Name: name}, inv: inventory.Inventory{},
+		fresh: map[layer.Key]fresh{}, looked: map[layer.Key]string{}, drift: map[layer.Key]drifted{}, reads: map[layer.Key]*reading{},
+	}
+}
+
+func (d *deployment) post(change func(*inbox)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(&d.inbox)
+}
+
+func (d *deployment) collect() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.inbox.order != nil {
+		d.order, d.gone = newer(d.inbox.order, d.written), false
+	}
+	if d.inbox.gone {
+		d.order, d.gone = nil, true
+	}
+	if d.inbox.moved {
+		d.opened = false
+	}
+	d.inbox = inbox{gone: d.inbox.gone}
+}
+
+// isMissing tells whether the hub lost it; it may be called outside of a pass.
+func (d *deployment) isMissing() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.inbox.gone
+}
+
+// at makes the next pass happen no later than then.
+func (d *deployment) at(then time.Time) {
+	if d.again.IsZero() || then.Before(d.again) {
+		d.again = then
+	}
+}
+
+func (d *deployment) after(wait time.Duration) { d.at(time.Now().Add(wait)) }
+
+// accounts finds the service account that a deployment acts as.
+type accounts struct {
+	namespace string
+	get       func(ctx context.Context, name string) (*corev1.ServiceAccount, error)
+}
+
+// resolve picks the account: the named one, else fleet-default where it exists, else flotilla-admin. One that does not
+// exist is an error, and never replaced by another.
+func (a *accounts) resolve(ctx context.Context, named string) (string, error) {
+	if named != "" {
+		if err := a.exists(ctx, named); err != nil {
+			return "", fmt.Errorf("service account %s/%s: %w; create it, or change the option serviceAccount", a.namespace, named, err)
+		}
+		return named, nil
+	}
+	err := a.exists(ctx, v1alpha1.DefaultServiceAccount)
+	if err == nil {
+		return v1alpha1.DefaultServiceAccount, nil
+	}
+	if !apierrors.IsNotFound(err) {
+		return "", fmt.Errorf("service account %s/%s: %w", a.namespace, v1alpha1.DefaultServiceAccount, err)
+	}
+	if err := a.exists(ctx, v1alpha1.AdminServiceAccount); err != nil {
+		return "", fmt.Errorf("the bundle names no service account, and there is neither %s nor %s in %s (%w); name one, or create one of the two",
+			v1alpha1.DefaultServiceAccount, v1alpha1.AdminServiceAccount, a.namespace, err)
+	}
+	return v1alpha1.AdminServiceAccount, nil
+}
+
+func (a *accounts) exists(ctx context.Context, name string) error {
+	_, err := a.get(ctx, name)
+	return err
+}
+
+func accountsOf(namespace string, get func(context.Context, string, metav1.GetOptions) (*corev1.ServiceAccount, error)) *accounts {
+	return &accounts{namespace, func(ctx context.Context, name string) (*corev1.ServiceAccount, error) {
+		return get(ctx, name, metav1.GetOptions{})
+	}}
+}

@@ -10,20 +10,8 @@ import (
 
 // A rule that never bites looks like a rule that is kept: each row breaks the house in one place, in a copy of the graph.
 func TestEachRuleBites(t *testing.T) {
-	everything := func(t *testing.T, g graph) (all []string) {
-		for _, r := range rooms {
-			all = append(all, r.breaches(g)...)
-		}
-		for _, r := range reaches {
-			all = append(all, r.breaches(t, g)...)
-		}
-		for _, h := range homes {
-			all = append(all, h.breaches(g)...)
-		}
-		for _, a := range abstentions {
-			all = append(all, a.breaches(t, g)...)
-		}
-		return all
+	if len(everything(t, modules(t))) > 0 {
+		t.Skip("the house is broken as it stands, as the other tests tell; mend that first")
 	}
 	const client = "sigs.k8s.io/controller-runtime/pkg/client"
 	for _, row := range []struct {
@@ -104,6 +92,23 @@ func TestEachRuleBites(t *testing.T) {
 			sees(t, r.breaches(graph{}), "there is no room "+r.name)
 		}
 	})
+}
+
+func everything(t *testing.T, g graph) (all []string) {
+	t.Helper()
+	for _, r := range rooms {
+		all = append(all, r.breaches(g)...)
+	}
+	for _, r := range reaches {
+		all = append(all, r.breaches(t, g)...)
+	}
+	for _, h := range homes {
+		all = append(all, h.breaches(g)...)
+	}
+	for _, a := range abstentions {
+		all = append(all, a.breaches(t, g)...)
+	}
+	return all
 }
 
 func sees(t *testing.T, breaches []string, want string) {

@@ -190,11 +190,7 @@ func (p pkg) calls(t *testing.T, methods ...string) (found bool) {
 func (p pkg) inspect(t *testing.T, show func(imported map[string]string, where string, n ast.Node)) {
 	t.Helper()
 	for _, name := range p.GoFiles {
-		files := token.NewFileSet()
-		file, err := parser.ParseFile(files, filepath.Join(p.Dir, name), nil, 0)
-		if err != nil {
-			t.Fatalf("reading what %s uses: %v", short(p.ImportPath), err)
-		}
+		file := parsed(t, filepath.Join(p.Dir, name))
 		imported := map[string]string{}
 		for _, spec := range file.Imports {
 			importPath, _ := strconv.Unquote(spec.Path.Value) // the parser takes only what unquotes
@@ -205,9 +201,27 @@ func (p pkg) inspect(t *testing.T, show func(imported map[string]string, where s
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			if n != nil {
-				show(imported, fmt.Sprintf("%s:%d", name, files.Position(n.Pos()).Line), n)
+				show(imported, fmt.Sprintf("%s:%d", name, positions.Position(n.Pos()).Line), n)
 			}
 			return true
 		})
 	}
+}
+
+var (
+	positions   = token.NewFileSet()
+	parsedFiles = map[string]*ast.File{}
+)
+
+// parsed reads a file once for all tests, which do not run at the same time.
+func parsed(t *testing.T, name string) *ast.File {
+	t.Helper()
+	if parsedFiles[name] == nil {
+		file, err := parser.ParseFile(positions, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatalf("reading what a package uses: %v", err)
+		}
+		parsedFiles[name] = file
+	}
+	return parsedFiles[name]
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"flotilla.io/flotilla/agent/apply"
@@ -172,6 +173,7 @@ func (e *engine) want(d *deployment, entries []layer.Entry) {
 			d.origin[w.Key] = entry.Key
 		}
 	}
+	slices.SortFunc(d.wanted, func(a, b plan.Wanted) int { return a.Key.Compare(b.Key) })
 	d.tidy()
 	d.opened = len(d.misfit) == 0 // what cannot be placed is tried anew in each pass
 	e.wake(e.claims.Want(d.name, append(maybe, d.wanted...))...)

@@ -48,7 +48,7 @@ func (k *Keeper) Identity(ctx context.Context) (Identity, error) {
 		}
 		if !apierrors.IsNotFound(err) {
 			k.say("reading the identity failed", "error", err)
-		} else if id, joined := k.join(ctx, ""); joined {
+		} else if id, joined := k.join(ctx, nil); joined {
 			return id, nil
 		}
 		if !waited(ctx, jitter(pause)) {
@@ -60,7 +60,7 @@ func (k *Keeper) Identity(ctx context.Context) (Identity, error) {
 // Replaced returns when a person gave the agent another token and the cluster has joined with it, or when ctx ends.
 func (k *Keeper) Replaced(ctx context.Context, id Identity) {
 	for waited(ctx, jitter(look)) {
-		if _, joined := k.join(ctx, id.JoinedWith); joined {
+		if _, joined := k.join(ctx, &id); joined {
 			return
 		}
 	}
@@ -68,10 +68,10 @@ func (k *Keeper) Replaced(ctx context.Context, id Identity) {
 
 // join joins if there is a bootstrap Secret with another token than the one joined with already. The new identity is
 // stored before the bootstrap Secret goes.
-func (k *Keeper) join(ctx context.Context, with string) (Identity, bool) {
+func (k *Keeper) join(ctx context.Context, member *Identity) (Identity, bool) {
 	secret, err := k.Secrets.Get(ctx, BootstrapSecret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		if with == "" {
+		if member == nil {
 			k.say("waiting for Secret " + BootstrapSecret + ": give the agent the values of a ClusterRegistrationToken's Secret on the hub")
 		}
 		return Identity{}, false
@@ -85,7 +85,7 @@ func (k *Keeper) join(ctx context.Context, with string) (Identity, bool) {
 		k.say("the cluster cannot join", "error", err)
 		return Identity{}, false
 	}
-	if digest(b.Token) == with {
+	if member != nil && digest(b.Token) == member.JoinedWith {
 		return Identity{}, false
 	}
 	id, err := k.request(ctx, b, secret)

@@ -73,19 +73,19 @@ func sections(t *testing.T, file string) []string {
 }
 
 func TestEveryPageCanBeFoundFromTheIndex(t *testing.T) {
-	reached, todo := map[string]bool{"README.md": true}, []string{"README.md"}
+	all, reached, todo := pages(t), map[string]bool{"README.md": true}, []string{"README.md"}
 	for len(todo) > 0 {
 		page := todo[0]
 		todo = todo[1:]
 		for _, found := range link.FindAllStringSubmatch(prose(t, page), -1) {
 			to, _, _ := strings.Cut(found[1], "#")
-			if to = path.Join(path.Dir(page), to); path.Ext(to) == ".md" && !strings.HasPrefix(to, "..") && !reached[to] {
+			if to = path.Join(path.Dir(page), to); slices.Contains(all, to) && !reached[to] {
 				reached[to] = true
 				todo = append(todo, to)
 			}
 		}
 	}
-	for _, page := range pages(t) {
+	for _, page := range all {
 		if !reached[page] {
 			t.Errorf("%s: no link leads here from README.md", page)
 		}

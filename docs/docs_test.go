@@ -18,19 +18,22 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 
 	flotilla "flotilla.io/flotilla/api/flotilla/v1alpha1"
 	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/fleetyaml"
 )
 
 // notServed is the page of the kinds that have no page of their own.
 const notServed = "kinds/not-served.md"
 
 var (
-	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	heading = regexp.MustCompile(`(?m)^#{1,6} +(.+)$`)
-	fenced  = regexp.MustCompile("(?ms)^```.*?^```")
-	noSlug  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	link      = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading   = regexp.MustCompile(`(?m)^#{1,6} +(.+)$`)
+	yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
+	fenced    = regexp.MustCompile("(?ms)^```.*?^```")
+	noSlug    = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
 func TestEveryRelativeLinkResolves(t *testing.T) {
@@ -157,6 +160,30 @@ func TestEveryKindHasAPage(t *testing.T) {
 				t.Errorf("kind %s: it has neither a page kinds/%s.md nor a row in %s", kind, strings.ToLower(kind), notServed)
 			case served && listed:
 				t.Errorf("kind %s: it has a page, and a row in %s that says it is not served", kind, notServed)
+			}
+		}
+	}
+}
+
+// TestEveryExampleCanBeRead holds that what a page shows is taken as it stands: a manifest by the API's own types, without
+// unknown fields, and a fleet.yaml by its parser.
+func TestEveryExampleCanBeRead(t *testing.T) {
+	s := runtime.NewScheme()
+	must(t, fleet.AddToScheme(s))
+	must(t, flotilla.AddToScheme(s))
+	decoder := json.NewSerializerWithOptions(json.DefaultMetaFactory, s, s, json.SerializerOptions{Yaml: true, Strict: true})
+	for _, page := range pages(t) {
+		data, err := os.ReadFile(filepath.FromSlash(page))
+		must(t, err)
+		for _, example := range yamlBlock.FindAllStringSubmatch(string(data), -1) {
+			text := []byte(example[1])
+			if strings.HasPrefix(example[1], "apiVersion:") {
+				_, _, err = decoder.Decode(text, nil, nil)
+			} else {
+				_, err = fleetyaml.Parse("fleet.yaml", text)
+			}
+			if err != nil {
+				t.Errorf("%s: %v, in the example\n%s", page, err, text)
 			}
 		}
 	}

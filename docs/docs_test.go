@@ -23,6 +23,7 @@ import (
 	flotilla "flotilla.io/flotilla/api/flotilla/v1alpha1"
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/fleetyaml"
+	crd "flotilla.io/flotilla/charts/flotilla-crd"
 )
 
 // notServed is the page of the kinds that have no page of their own.
@@ -160,6 +161,23 @@ func TestEveryKindHasAPage(t *testing.T) {
 				t.Errorf("kind %s: it has neither a page kinds/%s.md nor a row in %s", kind, strings.ToLower(kind), notServed)
 			case served && listed:
 				t.Errorf("kind %s: it has a page, and a row in %s that says it is not served", kind, notServed)
+			}
+		}
+	}
+}
+
+func TestEveryColumnIsExplained(t *testing.T) {
+	definitions, err := crd.All()
+	must(t, err)
+	for _, d := range definitions {
+		page := path.Join("kinds", strings.ToLower(d.Spec.Names.Kind)+".md")
+		if _, err := os.Stat(filepath.FromSlash(page)); err != nil {
+			continue // TestEveryKindHasAPage
+		}
+		text := prose(t, page)
+		for _, column := range d.Spec.Versions[0].AdditionalPrinterColumns {
+			if row := fmt.Sprintf("\n| %s |", column.Name); !strings.Contains(text, row) {
+				t.Errorf("%s: no row explains column %s (%s)", page, column.Name, column.JSONPath)
 			}
 		}
 	}

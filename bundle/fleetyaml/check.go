@@ -111,6 +111,9 @@ func (c *checker) merged(node *yaml.Node, t reflect.Type, path string) {
 // unknownKey proposes the key that was likely meant: a field here, or the same word one level down (`chart` in `helm`).
 func (c *checker) unknownKey(key *yaml.Node, t reflect.Type, path string) {
 	known := slices.Sorted(maps.Keys(fields(t)))
+	if t == topLevel { // what is of no effect is not proposed
+		known = slices.DeleteFunc(known, func(name string) bool { return fields(metadata)[name] != nil && !slices.Contains(effective, name) })
+	}
 	where := "at the top level"
 	if path != "" {
 		where = "in " + path
@@ -128,7 +131,7 @@ func (c *checker) unknownKey(key *yaml.Node, t reflect.Type, path string) {
 			hint = fmt.Sprintf("; did you mean %q?", name+"."+key.Value)
 		}
 	}
-	if hint == "" {
+	if hint == "" && len(known) < 10 {
 		hint = "; the keys here are " + strings.Join(known, ", ")
 	}
 	c.fail(key, "unknown key %q %s%s", clip(key.Value), where, hint)
@@ -172,6 +175,9 @@ func (c *checker) quote(written, node *yaml.Node, path string) {
 	*written = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: node.Value, Line: line, Column: column}
 	c.quoted = true
 }
+
+// effective are the names of an object's metadata that mean something in a fleet.yaml.
+var effective = []string{"name", "namespace", "labels", "annotations"}
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 

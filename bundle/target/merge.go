@@ -97,6 +97,11 @@ func (m *merge) addHelm(from string, into, o *v1alpha1.HelmOptions) {
 	}
 }
 
+// MergeValues lays Helm values over others, as Match does, and modifies neither.
+func MergeValues(base, over map[string]any) map[string]any {
+	return mergeMaps(base, over, "", &origin{})
+}
+
 // mergeMaps lays one map over another without modifying either: nested maps merge, all else is replaced.
 func mergeMaps(base, over map[string]any, from string, origins *origin) map[string]any {
 	merged := make(map[string]any, len(base)+len(over))

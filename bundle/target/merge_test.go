@@ -302,6 +302,11 @@ func TestMergeRules(t *testing.T) {
 		{"deleteCRDResources of a target does not count", options{}, options{DeleteCRDResources: true}, func(o *options) bool { return !o.DeleteCRDResources }},
 		{"deleteNamespace of the bundle counts", options{DeleteNamespace: true, DeleteCRDResources: true}, options{},
 			func(o *options) bool { return o.DeleteNamespace && o.DeleteCRDResources }},
+		{"two patches of one object over an earlier one both count", options{Diff: &v1alpha1.DiffOptions{ComparePatches: []v1alpha1.ComparePatch{{Name: "a"}}}},
+			options{Diff: &v1alpha1.DiffOptions{ComparePatches: []v1alpha1.ComparePatch{{Name: "a", JsonPointers: []string{"/x"}}, {Name: "a", JsonPointers: []string{"/y"}}}}},
+			func(o *options) bool {
+				return len(o.Diff.ComparePatches) == 2 && o.Diff.ComparePatches[0].JsonPointers[0] == "/x"
+			}},
 		{"what is internal comes from the bundle", options{Overwrites: []v1alpha1.OverwrittenResource{{Name: "a"}}},
 			options{Overwrites: []v1alpha1.OverwrittenResource{{Name: "b"}}},
 			func(o *options) bool { return len(o.Overwrites) == 1 && o.Overwrites[0].Name == "a" }},
@@ -323,6 +328,20 @@ func TestMergeRules(t *testing.T) {
 				t.Errorf("error %v, options %+v", err, match.Options)
 			}
 		})
+	}
+}
+
+func TestOriginsOfWhatCountsInTheBundleOnly(t *testing.T) {
+	b, at := layered("")
+	at["bundle"].DeleteNamespace, at["bundle"].DeleteCRDResources = true, true
+	at["target prod"].DeleteNamespace = true
+	m, err := New(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	match, _ := m.Match(&v1alpha1.Cluster{})
+	if want := map[string]string{"deleteNamespace": "bundle", "deleteCRDResources": "bundle"}; !maps.Equal(originsOf(match), want) {
+		t.Errorf("origins %v, want %v", originsOf(match), want)
 	}
 }
 

@@ -82,7 +82,9 @@ func outcome(t *testing.T, b *v1alpha1.Bundle, groups []v1alpha1.ClusterGroup, c
 func TestOneTarget(t *testing.T) {
 	groups := []v1alpha1.ClusterGroup{
 		clusterGroup("prod", "env=prod", "ring=1"), clusterGroup("eu", "region=eu", "ring=2"), clusterGroup("none", "", "ring=3"),
+		clusterGroup("foreign", "*", "ring=4"),
 	}
+	groups[3].Namespace = "other"
 	for _, c := range []struct {
 		rule    string
 		target  entry
@@ -107,7 +109,8 @@ func TestOneTarget(t *testing.T) {
 		{"one and the same group must meet all", entry{clusterGroup: "prod", groups: "ring=2"}, cluster("a", "env=prod", "region=eu"), false},
 		{"group and cluster selector must both hold", entry{clusterGroup: "prod", clusters: "region=eu"}, cluster("a", "env=prod"), false},
 		{"an empty group selector picks a cluster in no group, as in Fleet", entry{groups: "*"}, cluster("a"), true},
-		{"groups of another namespace do not count", entry{clusterGroup: "prod"},
+		{"groups of another namespace do not count", entry{clusterGroup: "foreign"}, cluster("a"), false},
+		{"clusters of another namespace do not count", entry{clusterGroup: "prod"},
 			v1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "other", Labels: map[string]string{"env": "prod"}}}, false},
 	} {
 		t.Run(c.rule, func(t *testing.T) {

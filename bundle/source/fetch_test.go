@@ -2,6 +2,10 @@ package source_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -173,32 +177,49 @@ func TestThoseWhoFetchAtTheSameTimeShareOneTransfer(t *testing.T) {
 
 func TestAFetchIsNeverOlderThanItsCall(t *testing.T) {
 	f := newFixture(t, gitserver.Options{})
-	f.push(t, "First", map[string]string{"a.yaml": "a: 1\n"})
-	var others sync.WaitGroup
-	stop := make(chan struct{})
-	for range 4 { // keep a fetch under way all the time
-		others.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					if _, _, err := f.Fetch(t.Context(), f.req); err != nil {
-						t.Error(err)
-						return
-					}
-				}
-			}
-		})
-	}
-	for i := range 10 {
-		commit := f.push(t, "Next", map[string]string{"a.yaml": fmt.Sprintf("a: %d\n", i+2)})
-		if _, revision := f.fetch(t, f.req); revision.Commit != commit {
-			t.Errorf("a fetch after push %d got %s, want %s", i, revision.Commit, commit)
+	backend, err := url.Parse(f.req.URL)
+	must(t, err)
+	backend.Path = ""
+	proxy := httputil.NewSingleHostReverseProxy(backend)
+	listed, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost { // the first pack waits, long after the refs were listed
+			once.Do(func() { close(listed); <-goOn })
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(slow.Close)
+	req := source.Request{URL: slow.URL + "/apps.git", Branch: "main"}
+
+	first := f.push(t, "First", map[string]string{"a.yaml": "a: 1\n"})
+	var callers sync.WaitGroup
+	fetches := func(want string) {
+		_, revision, err := f.Fetch(t.Context(), req)
+		if err != nil || revision.Commit != want {
+			t.Errorf("got %s (%v), want %s", revision.Commit, err, want)
 		}
 	}
-	close(stop)
-	others.Wait()
+	callers.Go(func() { fetches(first) })
+	<-listed
+	second := f.push(t, "Second", map[string]string{"a.yaml": "a: 2\n"})
+	for range 10 {
+		callers.Go(func() { fetches(second) })
+	}
+	ctx, cancel := testContext(t)
+	defer cancel()
+	_, _, err = f.Fetch(ctx, req)
+	refused(t, err, source.Timeout) // and one that cannot wait does not
+	head, err := f.Head(t.Context(), req)
+	must(t, err)
+	if head != second {
+		t.Errorf("while a transfer goes on, Head is %s, want %s", head, second)
+	}
+	close(goOn)
+	callers.Wait()
+	if c := f.server.Counts("apps"); c.Packs != 2 {
+		t.Errorf("two states cost %+v, want two packs", c)
+	}
 }
 
 func TestHistoryRewritten(t *testing.T) {
@@ -309,6 +330,7 @@ func TestManySmallPacksBecomeOne(t *testing.T) {
 		f.commit(t, "Next", map[string]string{"a.yaml": fmt.Sprintf("a: %d\n", i), fmt.Sprintf("dir/%d", i): "x\n"})
 		tree, _ := f.fetch(t, req)
 		trees = append(trees, tree)
+		contains(t, trees[0], "a.yaml", "a: 0\n")
 	}
 	packs, err := filepath.Glob(filepath.Join(f.dir, "*/objects/pack/*.pack"))
 	must(t, err)

@@ -67,8 +67,8 @@ func TestRefusals(t *testing.T) {
 	t.Cleanup(broken.Close)
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
-		_, password, _ := r.BasicAuth()
-		line := fmt.Sprintf("ERR you are %s, also %s, %s", r.Header.Get("Authorization"), password, url.QueryEscape(password))
+		name, password, _ := r.BasicAuth()
+		line := fmt.Sprintf("ERR you are %s, also %s: %s, %s", r.Header.Get("Authorization"), name, password, url.QueryEscape(password))
 		fmt.Fprintf(w, "%04x%s", len(line)+4, line)
 	}))
 	t.Cleanup(echo.Close)
@@ -234,21 +234,30 @@ func TestRedirects(t *testing.T) {
 func TestATransferThatIsHarmed(t *testing.T) {
 	for _, row := range []struct {
 		rule   string
-		harm   func(pack []byte) []byte
+		harm   func(t *testing.T, f *fixture, answer []byte) []byte
 		reason string
 	}{
-		{"one that ends in the middle", func(p []byte) []byte { return p[:len(p)/2] }, source.FetchFailed},
-		{"one with a flipped bit", func(p []byte) []byte { p[len(p)-100] ^= 1; return p }, source.FetchFailed},
-		{"one with nothing in it", func(p []byte) []byte { return nil }, source.FetchFailed},
-		{"one that claims a file larger than may be", func(p []byte) []byte {
+		{"one that ends in the middle", func(_ *testing.T, _ *fixture, p []byte) []byte { return p[:len(p)/2] }, source.FetchFailed},
+		{"one with a flipped bit", func(_ *testing.T, _ *fixture, p []byte) []byte { p[len(p)-100] ^= 1; return p }, source.FetchFailed},
+		{"one with nothing in it", func(_ *testing.T, _ *fixture, p []byte) []byte { return nil }, source.FetchFailed},
+		{"one that claims a file larger than may be", func(_ *testing.T, _ *fixture, p []byte) []byte {
 			return replacePack(p, 1, objectHeader(3, source.MaxObjectBytes+1), []byte("whatever follows"))
 		}, source.TooLarge},
-		{"one whose delta makes more than may be", func(p []byte) []byte {
+		{"one whose delta makes more than may be", func(_ *testing.T, _ *fixture, p []byte) []byte {
 			base := slices.Concat(objectHeader(3, 4), deflate("base"))
 			delta := slices.Concat(varint(4), varint(source.MaxObjectBytes+1), []byte{0x90, 4})
 			return replacePack(p, 2, base, objectHeader(6, len(delta)), []byte{byte(len(base))}, deflate(string(delta)))
 		}, source.TooLarge},
-		{"one that is noise", func(p []byte) []byte { return bytes.Repeat([]byte("noise"), 1000) }, source.FetchFailed},
+		{"one that lacks a file", func(t *testing.T, f *fixture, p []byte) []byte {
+			objects := filepath.Join(t.TempDir(), "objects")
+			must(t, os.WriteFile(objects, []byte(git(t, f.clone, "rev-parse", "HEAD", "HEAD^{tree}", "HEAD:b.yaml")+"\n"), 0o644))
+			pack := filepath.Join(t.TempDir(), "pack")
+			git(t, f.clone, "-c", "alias.pack=!git pack-objects --quiet --stdout < "+objects+" > "+pack, "pack")
+			data, err := os.ReadFile(pack)
+			must(t, err)
+			return answerWith(p, data)
+		}, source.FetchFailed},
+		{"one that is noise", func(_ *testing.T, _ *fixture, p []byte) []byte { return bytes.Repeat([]byte("noise"), 1000) }, source.FetchFailed},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			f := newFixture(t, gitserver.Options{})
@@ -265,7 +274,7 @@ func TestATransferThatIsHarmed(t *testing.T) {
 				recorded := httptest.NewRecorder()
 				proxy.ServeHTTP(recorded, r)
 				w.Header().Set("Content-Type", recorded.Header().Get("Content-Type"))
-				w.Write(row.harm(recorded.Body.Bytes()))
+				w.Write(row.harm(t, f, recorded.Body.Bytes()))
 			}))
 			t.Cleanup(between.Close)
 			req := source.Request{URL: between.URL + "/apps.git", Branch: "main"}
@@ -278,6 +287,9 @@ func TestATransferThatIsHarmed(t *testing.T) {
 			refused(t, err, row.reason)
 			t.Log(err)
 			contains(t, good, "a.yaml", "a: 1\n")
+			if packs, _ := filepath.Glob(filepath.Join(f.dir, "*/objects/pack/*.pack")); len(packs) != 1 {
+				t.Errorf("kept what was harmed: %v", packs)
+			}
 			if left, _ := filepath.Glob(filepath.Join(f.dir, "*/objects/pack/tmp-*")); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
@@ -311,7 +323,10 @@ func TestDirectoriesThatNestTooDeep(t *testing.T) {
 func replacePack(answer []byte, objects byte, parts ...[]byte) []byte {
 	pack := slices.Concat(append([][]byte{{'P', 'A', 'C', 'K', 0, 0, 0, 2, 0, 0, 0, objects}}, parts...)...)
 	sum := sha1.Sum(pack)
-	pack = append(pack, sum[:]...)
+	return answerWith(answer, append(pack, sum[:]...))
+}
+
+func answerWith(answer, pack []byte) []byte {
 	before := answer[:bytes.Index(answer, []byte("PACK"))-5] // the length and the band of its line
 	return fmt.Appendf(slices.Clone(before), "%04x\x01%s0000", len(pack)+5, pack)
 }

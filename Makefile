@@ -11,7 +11,7 @@ export CGO_ENABLED = 0
 build: ## Build the three programs into bin/
 	@echo "building flotilla, flotilla-controller and flotilla-agent (4 minutes the first time on 2 cores, then seconds)"
 	@mkdir -p bin
-	@$(GO) build -trimpath -ldflags "-s -w" -o bin/ ./cmd/...
+	@$(GO) build -ldflags "-s -w" -o bin/ ./cmd/...
 
 .PHONY: check-machine
 check-machine:
@@ -24,7 +24,7 @@ demo: check-machine localfleet build ## Run a fleet here; ONCE=1 ends when every
 .PHONY: test
 test: localfleet build vet ## Run all tests
 	$(GO) test -timeout 30m ./...
-	cd localfleet && $(GO) test -timeout 15m ./...
+	$(MAKE) localfleet-test
 
 .PHONY: vet
 vet:

@@ -101,43 +101,17 @@ func Run(ctx context.Context, o Options) (err error) {
 	return d.watch(ctx)
 }
 
-// open takes the folder; another demo in it is named and left alone.
+// open takes the folder and empties it; another demo in it is named and left alone.
 func (d *run) open() (*localfleet.Fleet, error) {
-	dir := filepath.Join(d.Dir, "fleet")
-	f, err := localfleet.New(localfleet.Options{Dir: dir, Binary: filepath.Join(d.Bin, "localfleet")})
+	o := localfleet.Options{Dir: filepath.Join(d.Dir, "fleet"), Binary: filepath.Join(d.Bin, "localfleet")}
+	old, err := localfleet.New(o)
 	if err != nil {
-		return nil, fmt.Errorf("%w (is another demo running? Ctrl-C there ends it)", err)
+		return nil, fmt.Errorf("%w (if that is a demo, Ctrl-C there ends it)", err)
 	}
-	entries, err := os.ReadDir(d.Dir)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	if err := errors.Join(old.Close(), os.RemoveAll(d.Dir)); err != nil {
+		return nil, err
 	}
-	for _, e := range entries {
-		if e.Name() == "fleet" {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(d.Dir, e.Name())); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
-	return f, clearFleet(dir)
-}
-
-// clearFleet empties the fleet's folder but for the lock that we hold.
-func clearFleet(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Name() == "lock" {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
+	return localfleet.New(o)
 }
 
 func (d *run) close() error {
@@ -165,11 +139,9 @@ func (d *run) startClusters(ctx context.Context) error {
 		}
 		names = append(names, m.name)
 	}
-	go func() {
-		if err := d.fleet.Serve(ctx); err != nil && ctx.Err() == nil {
-			fmt.Fprintf(d.Out, "the fleet takes no more commands: %v\n", err)
-		}
-	}()
+	if err := d.fleet.Serve(); err != nil {
+		return err
+	}
 	return d.fleet.WriteKubeconfig(d.kubeconfig(), names...)
 }
 

@@ -40,7 +40,9 @@ func (d *run) look(ctx context.Context) (rows []row, done bool, err error) {
 		rows = append(rows, row{bd.Labels[fleet.ClusterLabel], bd.Name, short(bd.Labels[fleet.CommitLabel]), authors[key], string(bd.Status.Health), message(bd.Status.Conditions)})
 		done = done && bd.Status.Health == fleet.HealthHealthy
 	}
-	sort.Slice(rows, func(i, j int) bool { return rows[i].cluster+"\x00"+rows[i].bundle < rows[j].cluster+"\x00"+rows[j].bundle })
+	sort.Slice(rows, func(i, j int) bool {
+		return rows[i].cluster+"\x00"+rows[i].bundle < rows[j].cluster+"\x00"+rows[j].bundle
+	})
 	return rows, done, nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	agentapi "flotilla.io/flotilla/api/flotilla/v1alpha1"
@@ -35,8 +36,12 @@ import (
 	"flotilla.io/flotilla/controller/webhook"
 )
 
-// renderWorkers is how many renderings run at once, each in a process of its own.
-const renderWorkers = 2
+const (
+	// renderWorkers is how many renderings run at once, each in a process of its own.
+	renderWorkers = 2
+	// renderCommand makes this program such a process.
+	renderCommand = "render-worker"
+)
 
 // options are the flags.
 type options struct {
@@ -48,8 +53,8 @@ type options struct {
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == worker.Command {
-		if err := worker.Serve(os.Stdin, os.Stdout); err != nil {
+	if len(os.Args) > 1 && os.Args[1] == renderCommand {
+		if err := worker.Serve(); err != nil {
 			fmt.Fprintln(os.Stderr, "flotilla-controller:", err)
 			os.Exit(1)
 		}
@@ -144,10 +149,12 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 	hook := &webhook.Server{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Log: log.WithName("webhook"), Addr: o.webhookAddr, SystemNamespace: fleet.SystemNamespace}
 	store := content.NewStore(mgr.GetClient(), mgr.GetAPIReader(), id.Secret)
 	plans := status.NewPlans()
-	pool, err := worker.New(renderWorkers)
+	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
+	pool := worker.New(worker.Options{Exe: self, Args: []string{renderCommand}, Children: renderWorkers})
+	metrics.Registry.MustRegister(pool.Renderings)
 	alive := liveness.New(clock.RealClock{})
 	clusters := cluster.Config{Hub: id, Liveness: alive, LeaseSeconds: o.leaseSeconds, APIServerURL: o.apiServerURL}
 	if o.apiServerCA != "" {

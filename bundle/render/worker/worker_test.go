@@ -85,6 +85,8 @@ func second[T any](_ T, err error) error { return err }
 
 const memory = 192 << 20
 
+var raceDetector bool
+
 func pool(t *testing.T, children int, timeout time.Duration) *Pool {
 	p := New(Options{Exe: os.Args[0], Args: []string{"render-worker"}, Children: children, Timeout: timeout, Memory: memory})
 	t.Cleanup(p.Close)
@@ -169,6 +171,9 @@ func TestHostile(t *testing.T) {
 					continue
 				}
 				in.Files[f.Name] = grow(f.Data)
+			}
+			if raceDetector {
+				want = append(want, render.ReasonCrashed)
 			}
 			done := make(chan error, 1)
 			go func() {

@@ -1,0 +1,102 @@
+package cluster_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+)
+
+// renew does what an agent does. Its clock is wrong by a day, which must not matter.
+func renew(t *testing.T, agent client.Client, ns string, holder string) {
+	t.Helper()
+	patch := fmt.Sprintf(`{"spec":{"holderIdentity":%q,"renewTime":%q}}`, holder, time.Now().Add(-24*time.Hour).UTC().Format(metav1.RFC3339Micro))
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: fleet.AgentName}}
+	must(t, agent.Patch(t.Context(), lease, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner(fleet.AgentFieldManager)))
+}
+
+func TestALostClusterIsUnknown(t *testing.T) {
+	ws := workspace(t)
+	v := newToken(t, ws, "join", fleet.ClusterRegistrationTokenSpec{})
+	c := newJoiner(t, v, "edge").named("edge").join()
+	agent := as(t, c.Token)
+	shows := func(state string, ready corev1.ConditionStatus, reason string) {
+		t.Helper()
+		eventually(t, func() error {
+			st := get(t, ws, "edge", &fleet.Cluster{}).Status
+			got := fleet.Condition(st.Conditions, fleet.ConditionReady)
+			if st.Display.State != state || got == nil || got.Status != ready || got.Reason != reason {
+				return fmt.Errorf("state %q, Ready %+v; want %q, %s %s", st.Display.State, got, state, ready, reason)
+			}
+			return nil
+		})
+	}
+	shows(fleet.DisplayWaitCheckIn, corev1.ConditionUnknown, "WaitCheckIn")
+	renew(t, agent, c.ClusterNamespace, "a")
+	shows("", corev1.ConditionTrue, "")
+	seen := get(t, ws, "edge", &fleet.Cluster{}).Status.Agent.LastSeen
+	if age := time.Since(seen.Time); age < -time.Second || age > time.Minute {
+		t.Errorf("lastSeen is %s old: it is not by the hub's clock", age)
+	}
+
+	last := time.Now()
+	for last.Sub(seen.Time) < 5*leaseSeconds*time.Second { // longer than a lease
+		renew(t, agent, c.ClusterNamespace, "a")
+		last = time.Now()
+		<-time.After(leaseSeconds * time.Second)
+	}
+	now := get(t, ws, "edge", &fleet.Cluster{})
+	if now.Status.Display.State != "" || !now.Status.Agent.LastSeen.Equal(&seen) {
+		t.Errorf("a cluster that renews shows %q, lastSeen %s; its status should not move", now.Status.Display.State, now.Status.Agent.LastSeen)
+	}
+	shows(string(fleet.Unknown), corev1.ConditionUnknown, "AgentLost")
+	if took := time.Since(last); took < 2*leaseSeconds*time.Second || took > 6*leaseSeconds*time.Second {
+		t.Errorf("it was called lost %s after its last renewal, with a lease of %ds", took, 3*leaseSeconds)
+	}
+	renew(t, agent, c.ClusterNamespace, "a")
+	shows("", corev1.ConditionTrue, "")
+}
+
+func TestASettledFleetIsNotWritten(t *testing.T) {
+	ws := workspace(t)
+	v := newToken(t, ws, "join", fleet.ClusterRegistrationTokenSpec{})
+	c := newJoiner(t, v, "edge").named("edge").join()
+	agent := as(t, c.Token)
+	renew(t, agent, c.ClusterNamespace, "a")
+	must(t, theHub.client.Create(t.Context(), &fleet.ClusterGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ws, Name: "all"}, Spec: fleet.ClusterGroupSpec{Selector: &metav1.LabelSelector{}},
+	}))
+	versions := func() map[string]string {
+		out := map[string]string{}
+		for kind, list := range map[string]client.ObjectList{
+			"Cluster": &fleet.ClusterList{}, "Group": &fleet.ClusterGroupList{}, "Token": &fleet.ClusterRegistrationTokenList{}, "Registration": &fleet.ClusterRegistrationList{},
+		} {
+			must(t, theHub.client.List(t.Context(), list, client.InNamespace(ws)))
+			out[kind] = fmt.Sprint(versionsOf(t, list))
+		}
+		return out
+	}
+	eventually(t, func() error {
+		g := get(t, ws, "all", &fleet.ClusterGroup{})
+		if g.Status.Display.ReadyClusters != "1/1" {
+			return fmt.Errorf("the group shows %+v", g.Status)
+		}
+		return nil
+	})
+	before := versions()
+	for range 6 {
+		renew(t, agent, c.ClusterNamespace, "a")
+		<-time.After(leaseSeconds * time.Second)
+	}
+	for kind, version := range versions() {
+		if version != before[kind] {
+			t.Errorf("a settled %s was written: %s, before %s", kind, version, before[kind])
+		}
+	}
+}

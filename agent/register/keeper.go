@@ -88,7 +88,7 @@ func (k *Keeper) join(ctx context.Context, member *Identity) (Identity, bool) {
 	if member != nil && digest(b.Token) == member.JoinedWith {
 		return Identity{}, false
 	}
-	id, err := k.request(ctx, b, secret)
+	id, err := k.request(ctx, b, secret, member)
 	if err != nil {
 		if ctx.Err() == nil {
 			k.say("the cluster has not joined yet; it is tried again", "hub", b.APIServerURL, "reason", err)

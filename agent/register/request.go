@@ -48,12 +48,12 @@ type joining struct {
 const joiningKey = "joining"
 
 // request asks to join, and waits for the answer.
-func (k *Keeper) request(ctx context.Context, b bootstrap, secret *corev1.Secret) (Identity, error) {
+func (k *Keeper) request(ctx context.Context, b bootstrap, secret *corev1.Secret, member *Identity) (Identity, error) {
 	client, err := b.client(k.UserAgent)
 	if err != nil {
 		return Identity{}, err
 	}
-	j, err := k.joining(ctx, b, secret)
+	j, err := k.joining(ctx, b, secret, member)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -85,17 +85,27 @@ func (b bootstrap) client(userAgent string) (rest.Interface, error) {
 }
 
 // joining takes up the request that is under way with this token, or prepares one.
-func (k *Keeper) joining(ctx context.Context, b bootstrap, secret *corev1.Secret) (joining, error) {
+func (k *Keeper) joining(ctx context.Context, b bootstrap, secret *corev1.Secret, member *Identity) (joining, error) {
 	var j joining
 	if err := json.Unmarshal(secret.Data[joiningKey], &j); err == nil && j.Token == digest(b.Token) && len(j.Key) > 0 {
 		return j, nil
 	}
-	key, _, err := seal.NewKey()
+	key, err := keyFor(b, member)
 	if err != nil {
 		return joining{}, err
 	}
 	j = joining{Key: key, Random: rand.Text(), Token: digest(b.Token)}
 	return j, k.keepJoining(ctx, secret, j)
+}
+
+// keyFor is the key that the hub knows the cluster by, or a new one: with another key than the one it knows, a hub takes
+// the cluster for a copy and waits for a person.
+func keyFor(b bootstrap, member *Identity) ([]byte, error) {
+	if member != nil && len(member.Key) > 0 && member.HubUID == b.HubUID {
+		return member.Key, nil
+	}
+	key, _, err := seal.NewKey()
+	return key, err
 }
 
 func (k *Keeper) keepJoining(ctx context.Context, secret *corev1.Secret, j joining) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -43,6 +44,17 @@ func TestWholeNumbersStay(t *testing.T) {
 	}
 }
 
+// Helm reads whole numbers of values as floats, and charts count on it.
+func TestNumbersOfValues(t *testing.T) {
+	in := charted()
+	in.Options.Helm = values(map[string]any{"a": int64(12345678)})
+	out, err := Render(t.Context(), in, nil)
+	must(t, err)
+	if got := contentOf(t, out.Objects[0].Object["data"]); got != `{"a":"1.2345678e+07"}` {
+		t.Error(got)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	manifest := func(n int, size int) []byte {
 		var text strings.Builder
@@ -67,6 +79,16 @@ func TestLimits(t *testing.T) {
 				t.Error(got)
 			}
 		})
+	}
+}
+
+func TestSchemaReadsNoFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "schema.json")
+	must(t, os.WriteFile(file, []byte(`{"type": "integer"}`), 0o600))
+	in := charted()
+	in.Files["values.schema.json"] = []byte(`{"properties": {"a": {"$ref": "file://` + file + `"}}}`)
+	if _, err := Render(t.Context(), in, nil); reason(err) != ReasonSchemaRef {
+		t.Error(err)
 	}
 }
 

@@ -55,13 +55,20 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-// parent renders once, tells its child's process id, and waits to be killed.
+// parent keeps its child busy, tells the child's process id, and waits to be killed.
 func parent() error {
 	p := New(Options{Exe: os.Args[0], Args: []string{"render-worker"}, Children: 1})
 	if _, err := p.Render(context.Background(), good("a"), nil); err != nil {
 		return err
 	}
-	fmt.Println(p.idle[0].cmd.Process.Pid)
+	c := p.idle[0]
+	go p.Render(context.Background(), chart(endless), nil)
+	for busy := false; !busy; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		busy = len(p.idle) == 0
+		p.mu.Unlock()
+	}
+	fmt.Println(c.cmd.Process.Pid)
 	select {}
 }
 

@@ -31,28 +31,33 @@ func (e *engine) accept(ctx context.Context, d *deployment) error {
 	if order == nil {
 		return nil
 	}
-	if _, _, hold := e.identity(); hold != nil {
+	at, hold := e.membership()
+	if hold != nil {
 		d.hold = hold
 		return nil
 	}
-	if order.Spec.Sequence < d.record.Sequence {
+	sameHub := d.record.Hub == "" || at.hubUID == "" || d.record.Hub == at.hubUID // if not, a person had the cluster join anew
+	if sameHub && order.Spec.Sequence < d.record.Sequence {
 		d.hold = &v1alpha1.Hold{Reason: holdOlder, Message: fmt.Sprintf(
 			"the hub orders sequence %d, but %d was seen: the hub was restored from an older state; all is kept as it is until the hub "+
 				"orders a higher sequence, or somebody accepts the older state by annotation %s on the Cluster",
 			order.Spec.Sequence, d.record.Sequence, v1alpha1.AcceptSequenceAnnotation)}
 		return nil
 	}
-	if order.UID == d.record.UID && equal(order.Spec, d.record.Spec) {
+	if order.UID == d.record.UID && at.namespace == d.record.Namespace && equal(order.Spec, d.record.Spec) {
 		d.frozen = frozen(order.Spec)
 		return nil
 	}
 	if d.frozen = frozen(order.Spec); d.frozen != "" {
 		return nil
 	}
+	next := d.record
+	next.UID, next.Spec, next.Deletion = order.UID, order.Spec, ""
+	next.Namespace, next.Hub, next.Sequence = at.namespace, at.hubUID, order.Spec.Sequence
 	if order.Spec.Deletion != nil {
-		return e.acceptDeletion(ctx, d)
+		return e.acceptDeletion(ctx, d, next)
 	}
-	return e.acceptRevision(ctx, d)
+	return e.acceptRevision(ctx, d, next)
 }
 
 // frozen says why nothing of an order may be carried out now, "" if it may. An order to delete is not held up by it.
@@ -78,16 +83,14 @@ func equal(a, b v1alpha1.BundleDeploymentSpec) bool {
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
-func (e *engine) acceptRevision(ctx context.Context, d *deployment) error {
+func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.Record) error {
 	order := d.order
 	e.use(d.name, order.Spec.Layers, d.record.Spec.Layers, previousLayers(d.record))
 	entries, err := e.layers.Open(ctx, order.Spec.Layers)
 	if err != nil {
 		return fmt.Errorf("revision %s: %w", revisionOf(order), err)
 	}
-	next := d.record
-	next.UID, next.Spec, next.Revision, next.Deletion = order.UID, order.Spec, revisionOf(order), ""
-	next.Sequence = max(next.Sequence, order.Spec.Sequence)
+	next.Revision = revisionOf(order)
 	next.KeepResources = order.Spec.Options.KeepResources
 	if old := d.record.Spec; old.DeploymentID != "" && old.DeploymentID != order.Spec.DeploymentID {
 		next.Previous = previous(d.record)
@@ -117,10 +120,7 @@ func previous(r store.Record) []v1alpha1.BundleDeploymentSpec {
 }
 
 // acceptDeletion stores the order to delete. It needs no layers: what is deleted is what the inventory has.
-func (e *engine) acceptDeletion(ctx context.Context, d *deployment) error {
-	next := d.record
-	next.UID, next.Spec, next.Deletion = d.order.UID, d.order.Spec, ""
-	next.Sequence = max(next.Sequence, d.order.Spec.Sequence)
+func (e *engine) acceptDeletion(ctx context.Context, d *deployment, next store.Record) error {
 	if err := e.store.PutRecord(ctx, next); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (e *engine) open(ctx context.Context, d *deployment) error {
 func (e *engine) want(d *deployment, entries []layer.Entry) {
 	d.wanted = make([]plan.Wanted, 0, len(entries))
 	d.origin, d.misfit = map[layer.Key]layer.Key{}, nil
-	place, owner := apply.PlacementOf(d.record.Spec.Options), e.owner(d)
+	place, owner := apply.PlacementOf(d.record.Spec.Options), d.owner()
 	seen := map[layer.Key]bool{}
 	var maybe []plan.Wanted // what cannot be placed now might still be one of these
 	for _, entry := range entries {
@@ -179,9 +179,9 @@ func (e *engine) want(d *deployment, entries []layer.Entry) {
 	e.wake(e.claims.Want(d.name, append(maybe, d.wanted...))...)
 }
 
-func (e *engine) owner(d *deployment) apply.Owner {
-	namespace, _, _ := e.identity()
-	return apply.Owner{ClusterNamespace: namespace, Deployment: d.name}
+// owner is who the objects belong to, as the order was taken in: it needs no hub to know.
+func (d *deployment) owner() apply.Owner {
+	return apply.Owner{ClusterNamespace: d.record.Namespace, Deployment: d.name}
 }
 
 // revisionOf is what a person knows a revision by: the commit where there is one.

@@ -32,6 +32,7 @@ func Run(ctx context.Context, c Config) error {
 	local := rest.CopyConfig(c.Local)
 	local.QPS = -1 // the cluster's own fairness decides
 	local.UserAgent = "flotilla-agent/" + c.Version
+	local.WarningHandler = rest.NoWarnings{} // they are for who wrote the object
 	core, err := corev1client.NewForConfig(local)
 	if err != nil {
 		return fmt.Errorf("preparing the connection to the cluster: %w", err)

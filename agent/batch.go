@@ -74,7 +74,7 @@ func (b *batch) object(ctx context.Context, key layer.Key) (*unstructured.Unstru
 	if !ok {
 		return nil, fmt.Errorf("%s is not in the layers any more", key)
 	}
-	return apply.Prepare(entry, w, b.engine.owner(b.deployment))
+	return apply.Prepare(entry, w, b.deployment.owner())
 }
 
 func index(entries []layer.Entry) map[layer.Key]layer.Entry {
@@ -171,7 +171,7 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 	d := b.deployment
 	options := d.record.Spec.Options
 	request := apply.Request{
-		Tenant: d.account, Key: w.Key, Object: u, Owner: b.engine.owner(d).String(), Known: b.item(w.Key),
+		Tenant: d.account, Key: w.Key, Object: u, Owner: d.owner().String(), Known: b.item(w.Key),
 		Had: func(ctx context.Context, path fieldpath.Path) bool { return b.applied(ctx, w.Key, path) },
 	}
 	if h := options.Helm; h != nil {

@@ -155,7 +155,7 @@ func (m *membership) status(before flotilla.AgentStatus) (flotilla.AgentStatus, 
 		return after, err
 	}
 	after.KubernetesVersion, after.APIs = version, slices.Clip(apis[:min(len(apis), apisMost)])
-	_, _, after.Hold = m.engine.identity()
+	_, after.Hold = m.engine.membership()
 	if missing := m.engine.missing(); after.Hold == nil && len(missing) > 0 {
 		slices.Sort(missing)
 		after.Hold = &v1alpha1.Hold{Reason: holdMissing, Message: "the hub does not have the BundleDeployment of " + names(missing) +

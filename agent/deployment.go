@@ -68,7 +68,6 @@ type deployment struct {
 type inbox struct {
 	order *v1alpha1.BundleDeployment
 	gone  bool
-	moved bool // the cluster has another name on the hub
 }
 
 func newDeployment(name string) *deployment {
@@ -92,9 +91,6 @@ func (d *deployment) collect() {
 	}
 	if d.inbox.gone {
 		d.order, d.gone = nil, true
-	}
-	if d.inbox.moved {
-		d.opened = false
 	}
 	d.inbox = inbox{gone: d.inbox.gone}
 }

@@ -47,12 +47,11 @@ type engine struct {
 	queue    workqueue.TypedDelayingInterface[string]
 	notice   func() // something that concerns the whole agent changed
 
-	mu               sync.Mutex
-	clusterNamespace string
-	hub              reporter // nil as long as the cluster has not joined
-	hold             *v1alpha1.Hold
-	deployments      map[string]*deployment
-	refs             map[string]map[string]bool // layers in use, by deployment
+	mu          sync.Mutex
+	home        home
+	hold        *v1alpha1.Hold
+	deployments map[string]*deployment
+	refs        map[string]map[string]bool // layers in use, by deployment
 }
 
 func newEngine(log *slog.Logger, s *store.Store, layers *pull.Layers, tenants *tenant.Tenants, accounts *accounts) *engine {
@@ -161,25 +160,26 @@ func (e *engine) touched(key layer.Key) {
 	}
 }
 
-// joined tells the engine of the hub, and under which name the cluster is known there.
-func (e *engine) joined(clusterNamespace string, hub reporter, layers pull.Remote) {
+// home is where the cluster is at home: what it is called on which hub.
+type home struct {
+	namespace string   // the cluster namespace
+	hubUID    string   // "" if it is not known
+	hub       reporter // nil as long as the cluster has not joined
+}
+
+// joined tells the engine of the hub.
+func (e *engine) joined(at home, layers pull.Remote) {
 	e.layers.Use(layers)
 	e.mu.Lock()
-	moved := e.clusterNamespace != "" && e.clusterNamespace != clusterNamespace
-	e.clusterNamespace, e.hub = clusterNamespace, hub
-	for _, d := range e.deployments {
-		if moved {
-			d.post(func(in *inbox) { in.moved = true })
-		}
-	}
+	e.home = at
 	e.mu.Unlock()
 	e.wakeAll()
 }
 
-func (e *engine) identity() (clusterNamespace string, hub reporter, hold *v1alpha1.Hold) {
+func (e *engine) membership() (home, *v1alpha1.Hold) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.clusterNamespace, e.hub, e.hold
+	return e.home, e.hold
 }
 
 // setHold holds all deployments, or ends that with nil.

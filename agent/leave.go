@@ -40,7 +40,7 @@ func (e *engine) leave(ctx context.Context, d *deployment, steps []plan.Step) []
 			outcome, err := apply.Foreign, error(nil)
 			if s.Action != plan.HandOver {
 				outcome, err = apply.Delete(ctx, apply.Prune{
-					Tenant: d.account, Item: item, Owner: e.owner(d).String(), Protected: s.Action == plan.Keep,
+					Tenant: d.account, Item: item, Owner: d.owner().String(), Protected: s.Action == plan.Keep,
 				})
 			}
 			mu.Lock()

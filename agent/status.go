@@ -24,8 +24,8 @@ const patience = time.Second
 func (e *engine) report(ctx context.Context, d *deployment) {
 	facts := e.facts(d)
 	e.settled(ctx, d, facts)
-	_, hub, _ := e.identity()
-	if d.order == nil || hub == nil {
+	at, _ := e.membership()
+	if d.order == nil || at.hub == nil {
 		return
 	}
 	before := d.order.Status
@@ -48,7 +48,7 @@ func (e *engine) report(ctx context.Context, d *deployment) {
 		d.at(due)
 		return
 	}
-	answer, err := hub.PatchStatus(ctx, d.name, patch)
+	answer, err := at.hub.PatchStatus(ctx, d.name, patch)
 	if err != nil {
 		if !apierrors.IsNotFound(err) {
 			e.log.Info("writing a status failed; it is tried again", "bundle", d.name, "error", err)

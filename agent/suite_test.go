@@ -10,13 +10,13 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	authv1 "k8s.io/api/authentication/v1"
 	coordv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +30,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	"flotilla.io/flotilla/agent"
@@ -53,6 +54,7 @@ var (
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	ctrllog.SetLogger(logr.Discard())
 	for _, add := range []func(*runtime.Scheme) error{
 		clientgoscheme.AddToScheme, fleet.AddToScheme, flotilla.AddToScheme, apiextensionsv1.AddToScheme,
 	} {
@@ -174,6 +176,7 @@ type world struct {
 	app       string // a namespace to deploy into
 	kek       []byte
 	lease     int32
+	editor    string // what kubectl edit runs
 	began     time.Time
 	proxy     func(*rest.Config) // changes the agent's connection to its cluster
 
@@ -277,7 +280,9 @@ func (w *world) startAgent() {
 	ctx, cancel := context.WithCancel(w.ctx)
 	done := make(chan error, 1)
 	log := slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	go func() { done <- agent.Run(ctx, agent.Config{Namespace: w.own, Local: local, Version: "test", Log: log}) }()
+	go func() {
+		done <- agent.Run(ctx, agent.Config{Namespace: w.own, Local: local, Version: "test", Log: log})
+	}()
 	w.stop = func() {
 		cancel()
 		if err := <-done; err != nil && ctx.Err() == nil {
@@ -454,7 +459,7 @@ func (w *world) kubectl(stdin string, args ...string) string {
 	w.Helper()
 	cmd := exec.Command(binary, append([]string{"kubectl", "--kubeconfig", theEdge.Kubeconfig(), "-n", w.app}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
-	cmd.Env = append(os.Environ(), "HOME="+w.TempDir(), "KUBE_EDITOR="+filepath.Join(w.TempDir(), "editor"))
+	cmd.Env = append(os.Environ(), "HOME="+w.TempDir(), "KUBE_EDITOR="+w.editor)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		w.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -524,4 +529,17 @@ func (w *world) noDeletes() {
 			w.Errorf("the agent deleted: %s", r)
 		}
 	}
+}
+
+// tenant makes a service account with just these rights, everywhere.
+func (w *world) tenant(name string, rules ...rbacv1.PolicyRule) {
+	w.Helper()
+	role := w.own + "-" + name
+	w.must(makeAll(w.ctx, w.edge,
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: w.own}},
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: role}, Rules: rules},
+		&rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: role}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: w.own}},
+		}))
 }

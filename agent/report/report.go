@@ -221,10 +221,10 @@ func (f Facts) unready(s *v1alpha1.BundleDeploymentStatus) (reason, message stri
 		return ReasonDeleting, f.deleting()
 	case message != "":
 		return reason, message
+	case len(s.ModifiedStatus) > 0: // before what is not ready, which may well be for that reason
+		return ReasonDrifted, modifiedLine(s.ModifiedStatus[0])
 	case len(s.NonReadyStatus) > 0:
 		return ReasonNotReady, nonReadyLine(s.NonReadyStatus[0])
-	case len(s.ModifiedStatus) > 0:
-		return ReasonDrifted, modifiedLine(s.ModifiedStatus[0])
 	case f.Unread > 0:
 		return ReasonNotReady, fmt.Sprintf("%d of %d objects were not looked at yet", f.Unread, f.Total)
 	}

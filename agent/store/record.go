@@ -19,6 +19,10 @@ import (
 type Record struct {
 	Name string    `json:"name"`
 	UID  types.UID `json:"uid,omitempty"` // of the BundleDeployment on the hub
+	// Namespace is the cluster namespace that it was taken in under: its objects name it as their owner. Hub is the UID of
+	// the hub that gave the order; sequences of two hubs have nothing to do with each other.
+	Namespace string `json:"namespace,omitempty"`
+	Hub       string `json:"hub,omitempty"`
 	// Spec is the accepted state: all its layers are stored and were opened once.
 	Spec v1alpha1.BundleDeploymentSpec `json:"spec"`
 	// Revision is the label that a person knows Spec by: the commit, or "" if there is none.

@@ -1,0 +1,119 @@
+package plan
+
+import (
+	"slices"
+	"testing"
+
+	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/bundle/layer"
+)
+
+func TestEachObjectGetsTheActionItNeeds(t *testing.T) {
+	key := layer.Key{Kind: "ConfigMap", Namespace: "ns", Name: "x"}
+	namespace := layer.Key{Kind: "Namespace", Name: "x"}
+	crd := layer.Key{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: "x"}
+	wanted := []Wanted{{Key: key, Version: "v1", Digest: "d"}}
+	item := func(key layer.Key, digest string) inventory.Inventory {
+		return inventory.Inventory{key: {Key: key, Version: "v1", UID: "u", Digest: digest, Fingerprint: "f"}}
+	}
+	as := func(fingerprint string) Live {
+		return Live{Covered: true, Present: true, UID: "u", Fingerprint: fingerprint}
+	}
+	for _, row := range []struct {
+		rule   string
+		wanted []Wanted
+		inv    inventory.Inventory
+		live   Live
+		looked string
+		crds   bool
+		claims func(*Claims)
+		want   Action
+	}{
+		{"a new object is applied", wanted, nil, Live{}, "", false, nil, Apply},
+		{"one whose creation was not confirmed is applied", wanted, inventory.Inventory{key: {Key: key}}, Live{}, "", false, nil, Apply},
+		{"a changed object is applied", wanted, item(key, "old"), as("f"), "", false, nil, Apply},
+		{"an unchanged one with its fingerprint is skipped", wanted, item(key, "d"), as("f"), "", false, nil, Skip},
+		{"one that no watch covers is skipped", wanted, item(key, "d"), Live{}, "", false, nil, Skip},
+		{"another fingerprint is looked at", wanted, item(key, "d"), as("g"), "", false, nil, Look},
+		{"a fingerprint is looked at once", wanted, item(key, "d"), as("g"), Seen("u", "g"), false, nil, Skip},
+		{"and the next one again", wanted, item(key, "d"), as("h"), Seen("u", "g"), false, nil, Look},
+		{"another object by the name is looked at", wanted, item(key, "d"), Live{Covered: true, Present: true, UID: "v", Fingerprint: "f"}, "", false, nil, Look},
+		{"a missing object is looked at", wanted, item(key, "d"), Live{Covered: true}, "", false, nil, Look},
+		{"a missing object is looked at once", wanted, item(key, "d"), Live{Covered: true}, Missing, false, nil, Skip},
+		{"a change within the grain of the time is looked at", wanted, item(key, "d"),
+			Live{Covered: true, Present: true, UID: "u", Fingerprint: "f", Suspect: true}, "", false, nil, Look},
+		{"one that another has and wants is refused", wanted, nil, Live{}, "", false, func(c *Claims) {
+			c.Want("other", wanted)
+			c.Hold("other", key)
+		}, Refuse},
+		{"one that another has and wants no more is applied", wanted, nil, Live{}, "", false, func(c *Claims) {
+			c.Want("other", nil)
+			c.Hold("other", key)
+		}, Apply},
+		{"one that another has is refused until it is known what that one wants", wanted, nil, Live{}, "", false, func(c *Claims) {
+			c.Announce("other")
+			c.Hold("other", key)
+		}, Refuse},
+		{"what left the bundle is pruned", nil, item(key, "d"), as("f"), "", false, nil, Prune},
+		{"what left the bundle and another wants is handed over", nil, item(key, "d"), as("f"), "", false, func(c *Claims) { c.Want("other", wanted) }, HandOver},
+		{"a Namespace that left the bundle is kept", nil, item(namespace, "d"), as("f"), "", false, nil, Keep},
+		{"a CustomResourceDefinition that left the bundle is kept", nil, item(crd, "d"), as("f"), "", false, nil, Keep},
+		{"unless its deletion was asked for", nil, item(crd, "d"), as("f"), "", true, nil, Prune},
+		{"which does not count for a Namespace", nil, item(namespace, "d"), as("f"), "", true, nil, Keep},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			claims := &Claims{}
+			if row.claims != nil {
+				row.claims(claims)
+			}
+			steps := Make(Input{
+				Self: "self", Wanted: row.wanted, Inventory: row.inv, Claims: claims, DeleteCRDs: row.crds,
+				Live: func(layer.Key) Live { return row.live }, Looked: func(layer.Key) string { return row.looked },
+			})
+			if len(steps) != 1 || steps[0].Action != row.want {
+				t.Errorf("steps = %v, want %s", steps, row.want)
+			}
+		})
+	}
+}
+
+func TestOfTwoThatTakeAtOnceOneGetsIt(t *testing.T) {
+	key := layer.Key{Kind: "ConfigMap", Name: "x"}
+	c := &Claims{}
+	c.Want("a", []Wanted{{Key: key}})
+	c.Want("b", []Wanted{{Key: key}})
+	if _, ok := c.Take("a", key); !ok {
+		t.Error("a free object was refused")
+	}
+	if other, ok := c.Take("b", key); ok || other != "a" {
+		t.Errorf("Take = %q, %v", other, ok)
+	}
+	if got := c.Contested("a"); len(got) != 1 || got[0].Other != "b" {
+		t.Errorf("Contested = %v", got)
+	}
+	if got := c.Want("a", nil); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("giving it up wakes %v, want b", got)
+	}
+	if _, ok := c.Take("b", key); !ok {
+		t.Error("what nobody wants any more was refused")
+	}
+	c.Forget("b")
+	if got := c.Holder(key); got != "" {
+		t.Errorf("Holder = %q after b was forgotten", got)
+	}
+}
+
+func TestNothingIsUnopenedOnceAllWereHeard(t *testing.T) {
+	c := &Claims{}
+	c.Announce("a")
+	c.Announce("b")
+	c.Want("a", nil)
+	if got := c.Unopened(); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("Unopened = %v", got)
+	}
+	c.Want("b", nil)
+	c.Announce("b")
+	if got := c.Unopened(); len(got) != 0 {
+		t.Errorf("Unopened = %v", got)
+	}
+}

@@ -17,7 +17,7 @@ import (
 // guard finds what a person holds, and whether taking the bundle away from clusters needs a person's word.
 func (r *Reconciler) guard(ctx context.Context, in *run) error {
 	in.holds = map[string]rollout.Hold{}
-	if hold, ok := rollout.HoldOf("bundle "+in.bundle.Name, in.bundle.Annotations); ok {
+	if hold, ok := rollout.HoldOf("bundle "+in.bundle.Name, in.bundle.Namespace, in.bundle.Annotations); ok {
 		in.holds[""] = hold
 	}
 	for scope, ns := range map[string]string{"workspace " + in.bundle.Namespace: in.bundle.Namespace, "fleet": r.SystemNamespace} {
@@ -31,7 +31,7 @@ func (r *Reconciler) guard(ctx context.Context, in *run) error {
 	}
 	for i := range in.clusters {
 		c := &in.clusters[i]
-		if hold, ok := rollout.HoldOf("cluster "+c.Name, c.Annotations); ok {
+		if hold, ok := rollout.HoldOf("cluster "+c.Name, c.Namespace, c.Annotations); ok {
 			in.holds[c.Status.Namespace] = hold
 		}
 	}
@@ -48,7 +48,7 @@ func (r *Reconciler) holdOfNamespace(ctx context.Context, scope, name string) (r
 	if err != nil {
 		return rollout.Hold{}, false, err
 	}
-	hold, ok := rollout.HoldOf(scope, ns.Annotations)
+	hold, ok := rollout.HoldOf(scope, "", ns.Annotations)
 	return hold, ok, nil
 }
 
@@ -104,7 +104,7 @@ func (in *run) holdMessage() string {
 	}
 	for i := range in.have {
 		bd := &in.have[i]
-		if bd.Status.ObservedSequence > bd.Spec.Sequence {
+		if in.wentBack(bd) {
 			if c := in.clusterOf(bd); c != nil {
 				parts = append(parts, fmt.Sprintf("cluster %s has seen a newer hub than this one; `flotilla resume cluster/%s -n %s` makes what this hub wants count",
 					c.Name, c.Name, c.Namespace))
@@ -116,6 +116,12 @@ func (in *run) holdMessage() string {
 		return fmt.Sprintf("%s; and %d more", strings.Join(parts[:3], "; "), len(parts)-3)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// wentBack: the agent has seen a newer hub, and no person has said that this one counts. Nothing is written until then.
+func (in *run) wentBack(bd *fleet.BundleDeployment) bool {
+	c := in.clusterOf(bd)
+	return bd.Status.ObservedSequence > bd.Spec.Sequence && c != nil && !accepted(c, bd.Status.ObservedSequence)
 }
 
 func (in *run) clusterOf(bd *fleet.BundleDeployment) *fleet.Cluster {

@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
-	"flotilla.io/flotilla/controller/rollout"
 )
 
 // retire takes the bundle away from clusters that are targets no more, in two writes: the order to delete, and, when
@@ -45,7 +44,7 @@ func (r *Reconciler) takeAway(ctx context.Context, in *run, bd *fleet.BundleDepl
 	if bd.Spec.Deletion != nil {
 		return nil // the agent's report comes back here
 	}
-	if _, held := in.held(bd.Namespace); held {
+	if _, held := in.held(bd.Namespace); held || in.wentBack(bd) {
 		return nil
 	}
 	if in.siblingsBusy() {
@@ -115,6 +114,6 @@ func (r *Reconciler) finalize(ctx context.Context, in *run) (ctrl.Result, error)
 
 // accepted tells whether a person said that this hub counts although the agent has seen up to sequence seen.
 func accepted(c *fleet.Cluster, seen int64) bool {
-	n, err := strconv.ParseInt(c.Annotations[rollout.AcceptSequenceAnnotation], 10, 64)
+	n, err := strconv.ParseInt(c.Annotations[fleet.AcceptSequenceAnnotation], 10, 64)
 	return err == nil && seen <= n
 }

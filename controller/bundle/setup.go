@@ -18,7 +18,6 @@ import (
 
 	agentapi "flotilla.io/flotilla/api/flotilla/v1alpha1"
 	fleet "flotilla.io/flotilla/api/v1alpha1"
-	"flotilla.io/flotilla/controller/rollout"
 )
 
 const (
@@ -72,7 +71,7 @@ func clusterMatters(c *fleet.Cluster) any {
 
 func agentMatters(a *agentapi.Agent) any { return []any{a.Status.KubernetesVersion, a.Status.APIs} }
 
-func holdMatters(ns *corev1.Namespace) any { return ns.Annotations[rollout.HoldAnnotation] }
+func holdMatters(ns *corev1.Namespace) any { return ns.Annotations[fleet.HoldAnnotation] }
 
 // deploymentMatters: one that was deleted or edited is put right; a report matters when it ends a deletion or tells
 // that the agent has seen a newer hub.

@@ -38,7 +38,7 @@ func (r *Reconciler) write(ctx context.Context, in *run) error {
 		if p.err != nil {
 			continue
 		}
-		if _, held := in.held(p.cluster.Status.Namespace); held {
+		if _, held := in.held(p.cluster.Status.Namespace); held || p.have != nil && in.wentBack(p.have) {
 			continue
 		}
 		group.Go(func() error {
@@ -168,10 +168,10 @@ func manifestOf(bd *fleet.BundleDeployment) string {
 // layers are the wrapped layers of a place: those it has, as long as they hold the same objects, those of its twin, or
 // those of a new rendering.
 func (r *Reconciler) layers(ctx context.Context, p *place) ([]fleet.LayerRef, error) {
-	if h := p.have; h != nil && manifestOf(h) == p.manifest() {
-		return h.Spec.Layers, nil
+	if h := p.have; h != nil && manifestOf(h) == p.manifest() && !h.CreationTimestamp.Before(&p.cluster.CreationTimestamp) {
+		return h.Spec.Layers, nil // one that is older than its Cluster may be wrapped for the key of an earlier one
 	}
-	kek, err := r.keks.of(ctx, r.Reader, p.cluster.Status.Namespace)
+	kek, err := r.keks.of(ctx, r.Reader, p.cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -314,21 +314,21 @@ func deploymentID(manifest string, o fleet.BundleDeploymentOptions) string {
 	return manifest + ":" + hex.EncodeToString(sum[:])
 }
 
-// keks remembers the key-encryption keys of clusters.
+// keks remembers the key-encryption keys of clusters, by UID: a Cluster that was made anew has another key.
 type keks struct{ known sync.Map }
 
-func (k *keks) of(ctx context.Context, live client.Reader, namespace string) ([]byte, error) {
-	if kek, ok := k.known.Load(namespace); ok {
+func (k *keks) of(ctx context.Context, live client.Reader, c *fleet.Cluster) ([]byte, error) {
+	if kek, ok := k.known.Load(c.UID); ok {
 		return kek.([]byte), nil
 	}
 	secret := &corev1.Secret{}
-	err := live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: fleet.ClusterKeySecret}, secret)
-	if apierrors.IsNotFound(err) || err == nil && len(secret.Data["kek"]) == 0 {
-		return nil, &wait{Reason: "waiting for the key of " + namespace, After: 300 * time.Millisecond}
+	err := live.Get(ctx, client.ObjectKey{Namespace: c.Status.Namespace, Name: fleet.ClusterKeySecret}, secret)
+	if apierrors.IsNotFound(err) || err == nil && len(secret.Data[fleet.ClusterKeyKey]) == 0 {
+		return nil, &wait{Reason: "waiting for the key of cluster " + c.Name, After: 300 * time.Millisecond}
 	}
 	if err != nil {
 		return nil, err
 	}
-	k.known.Store(namespace, secret.Data["kek"])
-	return secret.Data["kek"], nil
+	k.known.Store(c.UID, secret.Data[fleet.ClusterKeyKey])
+	return secret.Data[fleet.ClusterKeyKey], nil
 }

@@ -23,8 +23,11 @@ import (
 	"flotilla.io/flotilla/bundle/layer"
 )
 
-// openLayers bounds how many opened layers and source trees the store keeps in memory.
-const openLayers = 256
+// openLayers and openTrees bound how many opened layers and source trees the store keeps in memory.
+const (
+	openLayers = 256
+	openTrees  = 16
+)
 
 // Store publishes layers and reads them back. It is safe for concurrent use.
 type Store struct {
@@ -35,11 +38,12 @@ type Store struct {
 	mu        sync.Mutex
 	published map[string]layer.Ref
 	opened    *lru.Cache
+	trees     *lru.Cache
 }
 
 // NewStore returns a store that writes through c and reads live through r (Content is not cached: its objects are large).
 func NewStore(c client.Client, r client.Reader, secret layer.HubSecret) *Store {
-	return &Store{client: c, reader: r, secret: secret, published: map[string]layer.Ref{}, opened: lru.New(openLayers)}
+	return &Store{client: c, reader: r, secret: secret, published: map[string]layer.Ref{}, opened: lru.New(openLayers), trees: lru.New(openTrees)}
 }
 
 // Secret is the hub secret that the store's layers are sealed with.
@@ -91,8 +95,11 @@ func (s *Store) Layer(ctx context.Context, id string, chunks int) (layer.Layer, 
 	return l, nil
 }
 
-// Files reads the source files of a bundle back.
+// Files reads the source files of a bundle back. The map is shared and must not be modified.
 func (s *Store) Files(ctx context.Context, id string, chunks int) (map[string][]byte, error) {
+	if files, ok := s.trees.Get(id); ok {
+		return files.(map[string][]byte), nil
+	}
 	sealed, err := s.fetch(ctx, id, chunks)
 	if err != nil {
 		return nil, err
@@ -101,6 +108,7 @@ func (s *Store) Files(ctx context.Context, id string, chunks int) (map[string][]
 	if err != nil {
 		return nil, fmt.Errorf("opening source files %s: %w", id, err)
 	}
+	s.trees.Add(id, files)
 	return files, nil
 }
 
@@ -110,6 +118,7 @@ func (s *Store) Forget(id string) {
 	defer s.mu.Unlock()
 	delete(s.published, id)
 	s.opened.Remove(id)
+	s.trees.Remove(id)
 }
 
 func (s *Store) known(id string) (layer.Ref, bool) {

@@ -25,9 +25,9 @@ var errUnchanged = errors.New("unchanged")
 func (r *Reconciler) accept(ctx context.Context, in *run) error {
 	for _, n := range target.NotServedGitRepo(&in.repo.Spec) {
 		if n.Blocks {
-			return &failure{"NotServed", fmt.Errorf("%s is not served yet: %s", n.Field, n.Why)}
+			return &failure{fleet.ConditionNotServed, fmt.Errorf("%s is not served yet: %s", n.Field, n.Why)}
 		}
-		in.notes = append(in.notes, fmt.Sprintf("%s is not served yet: %s", n.Field, n.Why))
+		in.ignored = append(in.ignored, fmt.Sprintf("%s is not served yet: %s", n.Field, n.Why))
 	}
 	if err := r.refuseRestricted(ctx, in.repo.Namespace); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (r *Reconciler) refuseRestricted(ctx context.Context, namespace string) err
 		}
 	}
 	if len(restrictions.Items)+len(policies.Items) > 0 {
-		return &failure{"NotServed", fmt.Errorf("workspace %s has a GitRepoRestriction or Policy, which are not served yet; "+
+		return &failure{fleet.ConditionNotServed, fmt.Errorf("workspace %s has a GitRepoRestriction or Policy, which are not served yet; "+
 			"nothing new is deployed from it rather than without its rules", namespace)}
 	}
 	return nil
@@ -71,7 +71,7 @@ func (r *Reconciler) auth(ctx context.Context, repo *fleet.GitRepo) (gitsource.A
 		return auth, &failure{"AuthFailed", fmt.Errorf("reading Secret %s/%s that spec.clientSecretName names: %w", repo.Namespace, name, err)}
 	}
 	if secret.Type != corev1.SecretTypeBasicAuth {
-		return auth, &failure{"NotServed", fmt.Errorf("secret %s/%s is of type %q: only %s is served yet", repo.Namespace, name, secret.Type, corev1.SecretTypeBasicAuth)}
+		return auth, &failure{fleet.ConditionNotServed, fmt.Errorf("secret %s/%s is of type %q: only %s is served yet", repo.Namespace, name, secret.Type, corev1.SecretTypeBasicAuth)}
 	}
 	auth.Username, auth.Password = string(secret.Data["username"]), string(secret.Data["password"])
 	return auth, nil
@@ -100,6 +100,13 @@ func boolStatus(b bool) corev1.ConditionStatus {
 		return "True"
 	}
 	return "False"
+}
+
+func reasonIf(b bool, reason string) string {
+	if b {
+		return reason
+	}
+	return ""
 }
 
 // joinFirst joins the first n sentences and counts the rest.

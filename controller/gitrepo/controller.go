@@ -7,6 +7,7 @@ package gitrepo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -14,7 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -46,7 +46,6 @@ type Reconciler struct {
 	Store   *content.Store
 	Mirrors *gitsource.Mirrors
 	Events  events.EventRecorder
-	Clock   clock.Clock
 	// Pushed wakes GitRepos whose repository was pushed to.
 	Pushed <-chan event.TypedGenericEvent[*fleet.GitRepo]
 
@@ -97,8 +96,10 @@ type run struct {
 	tree     gitsource.Tree
 	revision gitsource.Revision
 	found    []bundlereader.Found
+	partial  error    // a path could not be read: what was found goes on, and nothing counts as gone
 	problems []string // what concerns single bundles; they keep their last good state
-	notes    []string // what a user should know although nothing is wrong with a bundle
+	ignored  []string // fields that have no effect yet
+	idle     []string // charts and kustomizations that no bundle takes up
 }
 
 // failure is an error with the reason that the condition shows.
@@ -173,20 +174,22 @@ func (r *Reconciler) fetch(ctx context.Context, in *run) error {
 func (r *Reconciler) find(_ context.Context, in *run) error {
 	repo := bundlereader.Repo{Name: in.repo.Name, Namespace: in.repo.Namespace, Spec: in.repo.Spec, Labels: in.repo.Labels}
 	found, err := bundlereader.Read(in.tree, repo)
-	if err != nil {
+	if err != nil && len(found) == 0 {
 		return &failure{"ReadFailed", fmt.Errorf("reading %s: %w", short(in.head), err)}
 	}
 	in.found = found
+	if in.partial = err; err != nil {
+		in.problems = append(in.problems, err.Error())
+	}
 	for _, f := range found {
 		if f.Err != nil {
 			in.problems = append(in.problems, f.Err.Error())
 		}
 	}
-	unclaimed, err := bundlereader.Unclaimed(in.tree, repo, found)
+	in.idle, err = bundlereader.Unclaimed(in.tree, repo, found)
 	if err != nil {
 		return &failure{"ReadFailed", err}
 	}
-	in.notes = append(in.notes, unclaimed...)
 	return nil
 }
 
@@ -221,7 +224,7 @@ func (r *Reconciler) finish(ctx context.Context, in *run, err error) (ctrl.Resul
 		}
 		return ctrl.Result{}, patchErr
 	}
-	if in.repo.Spec.DisablePolling && err == nil {
+	if in.repo.Spec.DisablePolling && (err == nil || errors.Is(err, errUnchanged)) {
 		return ctrl.Result{}, nil
 	}
 	return ctrl.Result{RequeueAfter: polling(in.repo)}, nil
@@ -235,29 +238,31 @@ func (r *Reconciler) report(ctx context.Context, in *run, err error) error {
 	}
 	now := cached.DeepCopy()
 	return status.Patch(ctx, r.Client, now, func() {
-		st := &now.Status
-		if err == errUnchanged {
-			if st.ObservedGeneration == in.repo.Generation {
-				return
-			}
-			err = nil
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errUnchanged) {
 			r.fail(in, now, err)
 			return
 		}
-		st.ObservedGeneration = in.repo.Generation
-		st.Commit, st.PollingCommit, st.GitJobStatus = in.head, in.head, "Current"
-		set(now, "Accepted", "True", "", "")
-		set(now, "GitPolling", "True", "", "")
-		set(now, "Reconciling", "False", "", "")
-		if len(in.problems) > 0 {
-			set(now, "Stalled", "True", "BundlesFailed", joinFirst(in.problems, 3)+"; what they deployed before stays")
-			return
-		}
-		set(now, "Stalled", "False", "", "")
-		set(now, "Unclaimed", boolStatus(len(in.notes) > 0), "", joinFirst(in.notes, 3))
+		r.succeed(in, now, err == nil)
 	})
+}
+
+// succeed clears what was wrong with the source, and after a whole read tells what was found.
+func (r *Reconciler) succeed(in *run, now *fleet.GitRepo, whole bool) {
+	st := &now.Status
+	st.ObservedGeneration = in.repo.Generation
+	st.Commit, st.PollingCommit, st.GitJobStatus = in.head, in.head, fleet.GitJobCurrent
+	set(now, fleet.ConditionAccepted, "True", "", "")
+	set(now, fleet.ConditionGitPolling, "True", "", "")
+	set(now, fleet.ConditionReconciling, "False", "", "")
+	if len(in.problems) > 0 {
+		set(now, fleet.ConditionStalled, "True", "BundlesFailed", joinFirst(in.problems, 3)+"; what was deployed before stays")
+	} else {
+		set(now, fleet.ConditionStalled, "False", "", "")
+	}
+	if whole {
+		set(now, fleet.ConditionNotServed, boolStatus(len(in.ignored) > 0), reasonIf(len(in.ignored) > 0, "Ignored"), joinFirst(in.ignored, 3))
+		set(now, status.ConditionUnclaimed, boolStatus(len(in.idle) > 0), reasonIf(len(in.idle) > 0, "NoBundle"), joinFirst(in.idle, 3))
+	}
 }
 
 func (r *Reconciler) fail(in *run, now *fleet.GitRepo, err error) {
@@ -270,15 +275,16 @@ func (r *Reconciler) fail(in *run, now *fleet.GitRepo, err error) {
 		message += fmt.Sprintf("; %s stays deployed", short(in.repo.Status.Commit))
 	}
 	now.Status.ObservedGeneration = in.repo.Generation
-	now.Status.GitJobStatus = "Failed"
-	if fleet.SetCondition(&now.Status.Conditions, "Stalled", "True", reason, message) {
+	now.Status.GitJobStatus = fleet.GitJobFailed
+	if fleet.SetCondition(&now.Status.Conditions, fleet.ConditionStalled, "True", reason, message) {
 		r.Events.Eventf(now, nil, corev1.EventTypeWarning, reason, "Fetch", "%s", message)
 	}
-	if reason == "NotServed" || reason == "NotAccepted" {
-		set(now, "Accepted", "False", reason, message)
-	} else {
-		set(now, "GitPolling", "False", reason, message)
+	if reason == fleet.ConditionNotServed {
+		set(now, fleet.ConditionAccepted, "False", reason, message)
+		set(now, fleet.ConditionNotServed, "True", reason, message)
+		return
 	}
+	set(now, fleet.ConditionGitPolling, "False", reason, message)
 }
 
 func set(repo *fleet.GitRepo, kind string, value corev1.ConditionStatus, reason, message string) {

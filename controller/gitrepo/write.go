@@ -197,8 +197,12 @@ func (r *Reconciler) markSound(ctx context.Context, b *fleet.Bundle) error {
 	})
 }
 
-// prune deletes the Bundles whose directory is gone. Whose directory is broken is not gone.
+// prune deletes the Bundles whose directory is gone. Whose directory is broken is not gone, and while not all could be
+// read, none is.
 func (r *Reconciler) prune(ctx context.Context, in *run) error {
+	if in.partial != nil {
+		return nil
+	}
 	have, err := r.bundlesOf(ctx, in.repo)
 	if err != nil {
 		return err

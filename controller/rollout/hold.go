@@ -10,36 +10,33 @@ import (
 	"fmt"
 	"sort"
 	"strings"
-)
 
-const (
-	// HoldAnnotation stops all movement below the object that carries it: the fleet (the hub's system namespace), a
-	// workspace (its Namespace), a Bundle or a Cluster. Its value is the reason.
-	HoldAnnotation = "flotilla.io/hold"
-	// ApproveAnnotation on a Bundle names the plan that a person agreed to.
-	ApproveAnnotation = "flotilla.io/approve"
-	// AcceptSequenceAnnotation on a Cluster says that what the hub wants now counts, although the agent has seen newer.
-	AcceptSequenceAnnotation = "flotilla.io/accept-sequence"
+	fleet "flotilla.io/flotilla/api/v1alpha1"
 )
 
 // Hold is why something may not move, and what ends it.
 type Hold struct {
-	Scope  string // what is held: "fleet", "workspace fleet-default", "bundle web", "cluster edge-1"
-	Reason string // the person's words
+	Scope     string // what is held: "fleet", "workspace fleet-default", "bundle web", "cluster edge-1"
+	Namespace string // of the bundle or cluster
+	Reason    string // the person's words
 }
 
 // String is the sentence for conditions: it names the command that ends the hold.
 func (h Hold) String() string {
-	return fmt.Sprintf("%s is held (%s); `flotilla resume %s` ends it", h.Scope, h.Reason, strings.ReplaceAll(h.Scope, " ", "/"))
+	command := "flotilla resume " + strings.ReplaceAll(h.Scope, " ", "/")
+	if h.Namespace != "" {
+		command += " -n " + h.Namespace
+	}
+	return fmt.Sprintf("%s is held (%s); `%s` ends it", h.Scope, h.Reason, command)
 }
 
-// HoldOf reads the hold from an object's annotations.
-func HoldOf(scope string, annotations map[string]string) (Hold, bool) {
-	reason, ok := annotations[HoldAnnotation]
+// HoldOf reads the hold from an object's annotations. namespace is the object's, empty for one without.
+func HoldOf(scope, namespace string, annotations map[string]string) (Hold, bool) {
+	reason, ok := annotations[fleet.HoldAnnotation]
 	if reason == "" {
 		reason = "no reason given"
 	}
-	return Hold{Scope: scope, Reason: reason}, ok
+	return Hold{Scope: scope, Namespace: namespace, Reason: reason}, ok
 }
 
 // UnTarget is a plan to take a bundle away from clusters.
@@ -68,7 +65,7 @@ func (u UnTarget) NeedsWord() bool {
 
 // Approved tells whether a person agreed to just this plan.
 func (u UnTarget) Approved(annotations map[string]string) bool {
-	return !u.NeedsWord() || annotations[ApproveAnnotation] == u.Plan()
+	return !u.NeedsWord() || annotations[fleet.ApproveAnnotation] == u.Plan()
 }
 
 // Message says what is held and which command ends it.

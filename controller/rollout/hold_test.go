@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
 )
 
 func names(n int) []string {
@@ -34,7 +36,7 @@ func TestUnTargetNeedsAWord(t *testing.T) {
 
 func TestApprovalIsForOnePlanOnly(t *testing.T) {
 	five := NewUnTarget(names(5), 6)
-	yes := map[string]string{ApproveAnnotation: five.Plan()}
+	yes := map[string]string{fleet.ApproveAnnotation: five.Plan()}
 	if !five.Approved(yes) {
 		t.Error("the plan that was approved is not let through")
 	}
@@ -49,11 +51,11 @@ func TestApprovalIsForOnePlanOnly(t *testing.T) {
 }
 
 func TestMessagesNameTheCommandThatEndsThem(t *testing.T) {
-	hold, ok := HoldOf("cluster edge-1", map[string]string{HoldAnnotation: "audit"})
-	if !ok || !strings.Contains(hold.String(), "flotilla resume cluster/edge-1") || !strings.Contains(hold.String(), "audit") {
+	hold, ok := HoldOf("cluster edge-1", "ws", map[string]string{fleet.HoldAnnotation: "audit"})
+	if !ok || !strings.Contains(hold.String(), "flotilla resume cluster/edge-1 -n ws") || !strings.Contains(hold.String(), "audit") {
 		t.Errorf("hold says %q", hold)
 	}
-	if _, ok := HoldOf("fleet", nil); ok {
+	if _, ok := HoldOf("fleet", "", nil); ok {
 		t.Error("a hold without an annotation")
 	}
 	msg := NewUnTarget(names(5), 6).Message("fleet-default", "web")

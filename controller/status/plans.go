@@ -12,12 +12,15 @@ import (
 
 // Conditions of a Bundle besides Ready, each written by the reconciler that knows.
 const (
-	ConditionSource    = "SourceValid" // gitrepo: the directory can be read
-	ConditionNotServed = "NotServed"   // bundle: asks for what this version does not do
-	ConditionTargeted  = "Targeted"    // bundle: some cluster matches
-	ConditionRendered  = "Rendered"    // bundle: every cluster's options could be rendered
-	ConditionHeld      = "Held"        // bundle: something waits for a person
+	ConditionSource    = "SourceValid"            // gitrepo: the directory can be read
+	ConditionNotServed = fleet.ConditionNotServed // bundle: asks for what this version does not do
+	ConditionTargeted  = "Targeted"               // bundle: some cluster matches
+	ConditionRendered  = "Rendered"               // bundle: every cluster's options could be rendered
+	ConditionHeld      = "Held"                   // bundle: something waits for a person
 )
+
+// ConditionUnclaimed of a GitRepo: a chart or kustomization lies below its paths that no bundle takes up.
+const ConditionUnclaimed = "Unclaimed"
 
 // Plan is what controller/bundle last decided about a Bundle: who should have it. The roll-up counts the clusters that
 // have no BundleDeployment yet by it.

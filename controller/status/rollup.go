@@ -159,11 +159,8 @@ func (r *Reconciler) gitRepo(ctx context.Context, req ctrl.Request) (ctrl.Result
 
 // repoProblems are the GitRepo's own: a source that cannot be read, a bundle that cannot be parsed.
 func repoProblems(repo *fleet.GitRepo) string {
-	if c := fleet.Condition(repo.Status.Conditions, "Stalled"); c != nil && c.Status == "True" {
+	if c := fleet.Condition(repo.Status.Conditions, fleet.ConditionStalled); c != nil && c.Status == "True" {
 		return fmt.Sprintf("%s: %s", c.Reason, c.Message)
-	}
-	if c := fleet.Condition(repo.Status.Conditions, "Unclaimed"); c != nil && c.Status == "True" {
-		return c.Message
 	}
 	return ""
 }

@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,7 +104,26 @@ func objectsWith(w *world.World, cfg *rest.Config, text string) []string {
 	return out
 }
 
+// contains looks for a text as it stands and in base64, wherever in the encoded bytes it begins.
 func contains(o *unstructured.Unstructured, text string) bool {
 	data, err := json.Marshal(o)
-	return err == nil && strings.Contains(string(data), text)
+	if err != nil {
+		return true
+	}
+	forms := []string{text}
+	for skip := range 3 {
+		inner := text[skip:]
+		encoded := base64.StdEncoding.EncodeToString([]byte(inner))
+		forms = append(forms, encoded[:len(inner)/3*4])
+	}
+	return slices.ContainsFunc(forms, func(f string) bool { return strings.Contains(string(data), f) })
+}
+
+func TestTheSearchFindsACanaryInBase64(t *testing.T) {
+	for _, before := range []string{"", "x", "xy"} {
+		o := &unstructured.Unstructured{Object: map[string]any{"content": base64.StdEncoding.EncodeToString([]byte(before + canary + "z"))}}
+		if !contains(o, canary) {
+			t.Errorf("not found behind %q", before)
+		}
+	}
 }

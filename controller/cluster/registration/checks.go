@@ -88,11 +88,16 @@ func (r *Reconciler) notReplayed(ctx context.Context, in *run) (*refusal, error)
 	return nil, nil
 }
 
+// older tells whether a was there before b, which is not granted yet. Times are whole seconds: of two requests of one
+// second the granted one was first.
 func older(a, b *fleet.ClusterRegistration) bool {
-	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
-		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	switch {
+	case a.Status.Granted:
+		return true
+	case a.CreationTimestamp.Equal(&b.CreationTimestamp):
+		return a.UID < b.UID
 	}
-	return a.UID < b.UID
+	return a.CreationTimestamp.Before(&b.CreationTimestamp)
 }
 
 // tokenUsable judges the token as it was when the request was made: a person may take longer to approve than it lasts.

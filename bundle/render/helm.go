@@ -104,14 +104,26 @@ func templateFile(name, chartName, dir string) string {
 // objects reads what the templates gave, test hooks left out.
 func (e *executed) objects() ([]object, error) {
 	var objects []object
+	sources := e.sources()
 	for _, file := range slices.Sorted(maps.Keys(e.texts)) {
-		found, err := manifest{file, []byte(e.texts[file]), true}.objects()
+		found, err := manifest{file, []byte(e.texts[file]), true, sources[file]}.objects()
 		if err != nil {
 			return nil, err
 		}
 		objects = append(objects, found...)
 	}
 	return withoutHooks(objects)
+}
+
+// sources are the templates themselves, helpers among them.
+func (e *executed) sources() map[string]string {
+	sources := map[string]string{}
+	for c := range charts(e.chart) {
+		for _, t := range c.Templates {
+			sources[templateFile(path.Join(c.ChartFullPath(), t.Name), e.chart.Name(), e.dir)] = string(t.Data)
+		}
+	}
+	return sources
 }
 
 // crds reads the crds/ directories. Charts of one parent often bring the same CRD: it counts once.

@@ -51,8 +51,8 @@ func (j judge) directory(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, field := range helmFields {
-		if content[field] != nil {
+	for _, field := range slices.Sorted(maps.Keys(content)) {
+		if isOne(helmFields, field) {
 			return forbidden(file, field, "it runs the helm command; make the chart the bundle's own (helm.chart), and this kustomization is applied to what the chart renders")
 		}
 	}
@@ -65,7 +65,7 @@ func (j judge) fields(file, at string, content any) error {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(content)) {
 			below := strings.TrimPrefix(at+"."+key, ".")
-			if slices.Contains(pathFields, key) {
+			if isOne(pathFields, key) {
 				if err := j.entries(file, key, below, content[key]); err != nil {
 					return err
 				}
@@ -108,9 +108,9 @@ func (j judge) entry(file, key, at, text string) error {
 	}
 	target := path.Join(path.Dir(file), text)
 	data, isFile := j.files[target]
-	isPlugin := slices.Contains(pluginFields, key)
+	isPlugin := isOne(pluginFields, key)
 	switch {
-	case !slices.Contains(directoryFields, key):
+	case !isOne(directoryFields, key):
 		return nil
 	case kustomizationFile(j.files, target) != "":
 		return j.directory(target)
@@ -141,6 +141,11 @@ func (j judge) plugins(m manifest, at string) error {
 		}
 	}
 	return nil
+}
+
+// isOne compares as Kustomize reads fields: Resources is resources.
+func isOne(fields []string, key string) bool {
+	return slices.ContainsFunc(fields, func(field string) bool { return strings.EqualFold(field, key) })
 }
 
 func forbidden(file, at, message string) error {

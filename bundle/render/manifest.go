@@ -3,8 +3,10 @@ package render
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,9 +25,10 @@ type object struct {
 type manifest struct {
 	file string
 	data []byte
-	// rendered: the text is what the template in file gave. A line number would then mislead, so documents are counted; keys
-	// given twice pass, as Helm lets them; and what is no object is an error.
+	// rendered: data is what the template in file gave. Its lines are not the file's, so documents are counted; keys given
+	// twice pass, as Helm lets them; and what is no object is an error.
 	rendered bool
+	template string // of a rendered one, to find the line that a line of data came from
 }
 
 type document struct {
@@ -130,8 +133,8 @@ func flaw(u *unstructured.Unstructured) string {
 		if !ok && metadata[field] != nil {
 			return fmt.Sprintf("has metadata.%s that are no map", field)
 		}
-		for key, value := range pairs {
-			if _, ok := value.(string); !ok {
+		for _, key := range slices.Sorted(maps.Keys(pairs)) {
+			if _, ok := pairs[key].(string); !ok {
 				return fmt.Sprintf("has metadata.%s[%s] that is no string; put it in quotes", field, key)
 			}
 		}
@@ -224,13 +227,47 @@ var (
 func (m manifest) syntaxError(d document, message string) error {
 	message = yamlPrefix.ReplaceAllString(message, "")
 	message = yamlContent.ReplaceAllString(message, "a map or list as key; is a template written {{ }} without quotes?")
-	line := 1
-	if found := yamlLine.FindStringSubmatch(message); found != nil {
-		line, _ = strconv.Atoi(found[1])
-		message = found[2]
+	found := yamlLine.FindStringSubmatch(message)
+	if found == nil { // the library does not always tell
+		return &Error{ReasonInvalidYAML, m.where(d), message}
 	}
-	if m.rendered {
-		return &Error{ReasonInvalidYAML, m.where(d), fmt.Sprintf("line %d of what the template gives: %s", d.line+line-1, message)}
+	line, _ := strconv.Atoi(found[1])
+	line, message = line+d.line-1, found[2]
+	if !m.rendered {
+		return &Error{ReasonInvalidYAML, fmt.Sprintf("%s:%d", m.file, line), message}
 	}
-	return &Error{ReasonInvalidYAML, fmt.Sprintf("%s:%d", m.file, d.line+line-1), message}
+	where := m.where(d)
+	if from := m.templateLine(line); from > 0 {
+		where = fmt.Sprintf("%s:%d", m.file, from)
+	}
+	return &Error{ReasonInvalidYAML, where, fmt.Sprintf("line %d of what the template gives: %s", line, message)}
+}
+
+// action is what stands between the braces of a template.
+var action = regexp.MustCompile(`\{\{.*?\}\}`)
+
+// templateLine returns the only line of the template whose fixed text stands in a line of its output, 0 when there are none
+// or several.
+func (m manifest) templateLine(line int) int {
+	given := strings.Split(string(m.data), "\n")
+	if line > len(given) {
+		return 0
+	}
+	found := 0
+	for i, text := range strings.Split(m.template, "\n") {
+		fixed := action.Split(strings.TrimSpace(text), -1)
+		if strings.TrimSpace(strings.Join(fixed, "")) == "" {
+			continue
+		}
+		for j := range fixed {
+			fixed[j] = regexp.QuoteMeta(fixed[j])
+		}
+		if regexp.MustCompile("^" + strings.Join(fixed, ".*") + "$").MatchString(strings.TrimSpace(given[line-1])) {
+			if found > 0 {
+				return 0
+			}
+			found = i + 1
+		}
+	}
+	return found
 }

@@ -125,7 +125,7 @@ func FuzzManifest(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, m := range []manifest{{"a.yaml", data, false}, {"a.json", data, false}, {"a.yaml", data, true}} {
+		for _, m := range []manifest{{file: "a.yaml", data: data}, {file: "a.json", data: data}, {"a.yaml", data, true, string(data)}} {
 			objects, err := m.objects()
 			if err == nil {
 				_, _ = settle(objects)

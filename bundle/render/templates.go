@@ -3,6 +3,8 @@ package render
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -109,20 +111,15 @@ var randomCall = regexp.MustCompile(`\b(rand[A-Z]\w+|gen[A-Z]\w+|uuidv4|htpasswd
 // unsteady is the error for a file whose rendering is another each time. It guesses why: the first such function in the
 // template itself, then in the helpers.
 func (e *executed) unsteady(file string) error {
-	files := map[string]string{}
+	sources := e.sources()
 	var helpers []string
-	for c := range charts(e.chart) {
-		for _, t := range c.Templates {
-			name := templateFile(c.ChartFullPath()+"/"+t.Name, e.chart.Name(), e.dir)
-			files[name] = string(t.Data)
-			if strings.HasPrefix(t.Name[strings.LastIndex(t.Name, "/")+1:], "_") {
-				helpers = append(helpers, name)
-			}
+	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		if strings.HasPrefix(path.Base(name), "_") {
+			helpers = append(helpers, name)
 		}
 	}
-	slices.Sort(helpers)
 	for _, candidate := range append([]string{file}, helpers...) {
-		for i, line := range strings.Split(files[candidate], "\n") {
+		for i, line := range strings.Split(sources[candidate], "\n") {
 			if call := randomCall.FindString(line); call != "" && strings.Contains(line, "{{") {
 				return &NotServedError{Template: file, What: fmt.Sprintf("output that is another at each rendering (%s in %s:%d)", call, candidate, i+1)}
 			}

@@ -94,14 +94,20 @@ func (t *tree) addCharted(kustomization string, charted []object) error {
 	if content == nil {
 		content = map[string]any{}
 	}
-	resources, ok := content["resources"].([]any)
-	if !ok && content["resources"] != nil {
-		return &Error{ReasonInvalidYAML, kustomization, "resources: want a list"}
+	field := "resources"
+	for key := range content {
+		if isOne([]string{field}, key) {
+			field = key
+		}
+	}
+	resources, ok := content[field].([]any)
+	if !ok && content[field] != nil {
+		return &Error{ReasonInvalidYAML, kustomization, field + ": want a list"}
 	}
 	if slices.Contains(resources, any(fromChart)) {
 		return nil
 	}
-	content["resources"] = append([]any{fromChart}, resources...)
+	content[field] = append([]any{fromChart}, resources...)
 	data, err := yaml.Marshal(content)
 	if err != nil {
 		return &Error{ReasonInvalidYAML, kustomization, err.Error()}

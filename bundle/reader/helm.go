@@ -62,7 +62,7 @@ func (r *reading) mergeFile(l layer, field, name string, helm *v1alpha1.HelmOpti
 	switch {
 	case !r.files.within(file):
 		r.files.outside = append(r.files.outside, file)
-	case !exists(r.tree, path.Join(path.Dir(file), chartFile)): // a chart's own values stay with it
+	case path.Base(file) != "values.yaml" || !exists(r.tree, path.Join(path.Dir(file), chartFile)): // a chart's own values stay with it
 		r.files.skip[file] = true
 	}
 	return nil

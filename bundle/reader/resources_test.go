@@ -1,0 +1,52 @@
+package reader
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"flotilla.io/flotilla/api/v1alpha1"
+)
+
+func packed(data []byte) string {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = w.Write(data)
+	_ = w.Close()
+	return base64.StdEncoding.EncodeToString(out.Bytes())
+}
+
+func TestResources(t *testing.T) {
+	type resource = v1alpha1.BundleResource
+	const gz = v1alpha1.EncodingBase64GZ
+	for _, c := range []struct {
+		rule      string
+		resources []resource
+		want      string // the content of "x", or the error
+	}{
+		{"plain text is itself", []resource{{Name: "x", Content: "a: b"}}, "a: b"},
+		{"packed content is unpacked", []resource{{Name: "x", Content: packed([]byte("a: \xff")), Encoding: gz}}, "a: \xff"},
+		{"an unknown encoding is named", []resource{{Name: "x", Encoding: "zip"}}, `spec.resources[0] (x): no encoding "zip"; it is empty or base64+gz`},
+		{"broken packing is told", []resource{{Name: "x", Content: "!!", Encoding: gz}}, "spec.resources[0] (x): decoding base64+gz: unexpected EOF"},
+		{"a bomb is refused", []resource{{Name: "x", Content: packed(make([]byte, maxBytes+1)), Encoding: gz}}, "spec.resources[0] (x): all resources together have more than 32.0 MiB"},
+		{"all together count", []resource{{Name: "y", Content: strings.Repeat("y", 20<<20)}, {Name: "x", Content: strings.Repeat("x", 20<<20)}},
+			"spec.resources[1] (x): all resources together have more than 32.0 MiB"},
+		{"a name stays in the bundle", []resource{{Name: "../x"}}, "spec.resources[0] (../x): the name must be a path below the bundle"},
+		{"an absolute name is refused", []resource{{Name: "/x"}}, "spec.resources[0] (/x): the name must be a path below the bundle"},
+		{"an empty name is refused", []resource{{}}, "spec.resources[0] (): the name must be a path below the bundle"},
+		{"a name stands there once", []resource{{Name: "x"}, {Name: "./x"}}, "spec.resources[1] (./x): the name stands there twice"},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			files, err := Resources(&v1alpha1.Bundle{Spec: v1alpha1.BundleSpec{Resources: c.resources}})
+			got := string(files["x"])
+			if err != nil {
+				got = err.Error()
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}

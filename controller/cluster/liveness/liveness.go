@@ -1,9 +1,12 @@
 // Package liveness knows which clusters are lost, from the leases that their agents renew.
 //
-// A lease is judged by the time at which the hub's API server saw its last renewal, so an agent's clock plays no part and
-// a restarted controller knows at once what the old one knew. One timer stands at the next expiry; nothing is polled. A
-// cluster is lost when its lease has run out and back with the first renewal; one that was lost a short while ago is given
-// longer before it is called lost again, so that a bad line does not make the fleet flicker.
+// A lease is judged by the time at which the hub's API server saw its last renewal, so an agent's clock plays no part. One
+// timer stands at the next expiry; nothing is polled. A cluster is lost when its lease has run out, which is read once more
+// before it is said, and back with the first renewal. One that was lost a short while ago is given longer before it is
+// called lost again, so that a bad line does not make the fleet flicker.
+//
+// Time in which the hub could not have heard of a renewal does not count: after an outage of the API server, or of this
+// controller, no cluster is lost that was not lost before, until a whole lease has passed.
 package liveness
 
 import (
@@ -13,6 +16,7 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,6 +35,8 @@ const (
 	steadyLeases = 10
 	// idle is how long the timer sleeps when there is no lease; a new lease wakes it.
 	idle = time.Hour
+	// deafRetry is how often the API server is tried while it does not answer.
+	deafRetry = 5 * time.Second
 )
 
 // Liveness is what is known of all clusters. Its methods are safe for concurrent use.
@@ -38,8 +44,14 @@ type Liveness struct {
 	clock clock.Clock
 	wake  chan struct{}
 
+	// Setup sets these three; before, there is nothing to read.
+	cached client.Reader
+	live   func(ctx context.Context, clusterNamespace string) (*coordinationv1.Lease, error)
+	before func(*fleet.Cluster) (lost bool) // what an earlier controller said
+
 	mu       sync.Mutex
-	leases   client.Reader    // the cache; nil before Setup
+	since    time.Time        // no lease runs out by what was before
+	deaf     bool             // the API server did not answer
 	beats    map[string]*beat // by cluster namespace
 	expiries expiries
 	watchers []func(*fleet.Cluster)
@@ -49,6 +61,7 @@ type Liveness struct {
 type beat struct {
 	cluster  *fleet.Cluster // name and namespace, and status.namespace
 	renewed  time.Time      // zero: never
+	since    time.Time      // the hub hears of renewals since then
 	lease    time.Duration
 	patience int // leases that may be missed
 	lost     bool
@@ -56,11 +69,18 @@ type beat struct {
 	index    int       // in expiries; -1: not there
 }
 
-func (b *beat) deadline() time.Time { return b.renewed.Add(b.lease * time.Duration(b.patience)) }
+// deadline is when the lease runs out.
+func (b *beat) deadline() time.Time {
+	from := b.renewed
+	if b.since.After(from) {
+		from = b.since
+	}
+	return from.Add(b.lease * time.Duration(b.patience))
+}
 
 // New returns a Liveness that knows no cluster.
 func New(c clock.Clock) *Liveness {
-	return &Liveness{clock: c, wake: make(chan struct{}, 1), beats: map[string]*beat{}}
+	return &Liveness{clock: c, wake: make(chan struct{}, 1), since: c.Now(), beats: map[string]*beat{}}
 }
 
 // Lost tells whether the lease of a cluster has run out. A cluster that never had one renewed is not lost.
@@ -104,10 +124,14 @@ func (l *Liveness) Observe(lease *coordinationv1.Lease) {
 	if !ok {
 		return
 	}
+	wasLost := !l.knows(lease.Namespace) && l.before != nil && l.before(cluster)
 	l.mu.Lock()
 	b, known := l.beats[lease.Namespace]
 	if !known {
-		b = &beat{cluster: cluster, patience: 1, index: -1}
+		b = &beat{cluster: cluster, since: l.since, patience: 1, index: -1}
+		if wasLost {
+			b.since = time.Time{} // it ran out under the earlier controller, and need not do so again
+		}
 		l.beats[lease.Namespace] = b
 	}
 	b.lease = duration(lease)
@@ -173,7 +197,7 @@ func (l *Liveness) Start(ctx context.Context) error {
 	timer := l.clock.NewTimer(idle)
 	defer timer.Stop()
 	for {
-		timer.Reset(l.expire())
+		timer.Reset(l.expire(ctx))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -184,25 +208,85 @@ func (l *Liveness) Start(ctx context.Context) error {
 }
 
 // expire turns the clusters whose time is up and returns the time until the next.
-func (l *Liveness) expire() time.Duration {
-	l.mu.Lock()
-	now, next := l.clock.Now(), idle
-	var turned []*fleet.Cluster
-	for len(l.expiries) > 0 {
-		b := l.expiries[0]
-		if left := b.deadline().Sub(now); left > 0 {
-			next = left
-			break
+func (l *Liveness) expire(ctx context.Context) time.Duration {
+	for {
+		b, left := l.next()
+		if b == nil || left > 0 {
+			return left
 		}
-		b.lost = true
-		heap.Pop(&l.expiries)
-		turned = append(turned, b.cluster)
+		namespace := b.cluster.Status.Namespace
+		lease, err := l.read(ctx, namespace)
+		switch {
+		case apierrors.IsNotFound(err):
+			l.Forget(namespace)
+		case err != nil:
+			l.mu.Lock()
+			l.deaf = true
+			l.mu.Unlock()
+			return deafRetry
+		case l.hearsAgain():
+			// Nobody could renew: all start anew.
+		default:
+			if lease != nil {
+				l.Observe(lease)
+			}
+			if l.lose(b) {
+				l.tell(b.cluster)
+			}
+		}
 	}
-	l.mu.Unlock()
-	for _, c := range turned {
-		l.tell(c)
+}
+
+// next is the cluster whose lease runs out first, and the time until then.
+func (l *Liveness) next() (*beat, time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.expiries) == 0 {
+		return nil, idle
 	}
-	return next
+	return l.expiries[0], l.expiries[0].deadline().Sub(l.clock.Now())
+}
+
+func (l *Liveness) read(ctx context.Context, clusterNamespace string) (*coordinationv1.Lease, error) {
+	if l.live == nil {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, deafRetry)
+	defer cancel()
+	return l.live(ctx, clusterNamespace)
+}
+
+// hearsAgain tells whether the API server answers for the first time after an outage, and then starts all leases anew.
+func (l *Liveness) hearsAgain() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.deaf {
+		return false
+	}
+	l.deaf, l.since = false, l.clock.Now()
+	for _, b := range l.expiries {
+		b.since = l.since
+	}
+	heap.Init(&l.expiries)
+	return true
+}
+
+// lose turns a cluster if its time is still up.
+func (l *Liveness) lose(b *beat) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b.index < 0 || b.deadline().After(l.clock.Now()) {
+		return false
+	}
+	b.lost = true
+	heap.Remove(&l.expiries, b.index)
+	return true
+}
+
+func (l *Liveness) knows(clusterNamespace string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.beats[clusterNamespace] != nil
 }
 
 func (l *Liveness) tell(c *fleet.Cluster) {

@@ -2,7 +2,9 @@ package liveness
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -41,7 +44,10 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// lease is one of 30 seconds that was renewed at a time after began; below zero: never.
+// never renewed.
+const never = time.Duration(math.MaxInt64)
+
+// lease is one of 30 seconds that was renewed at a time after began.
 func lease(name string, renewed time.Duration) *coordinationv1.Lease {
 	l := &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
@@ -50,7 +56,7 @@ func lease(name string, renewed time.Duration) *coordinationv1.Lease {
 		},
 		Spec: coordinationv1.LeaseSpec{LeaseDurationSeconds: ptr.To[int32](30)},
 	}
-	if renewed >= 0 {
+	if renewed != never {
 		at := metav1.NewTime(began.Add(renewed))
 		l.ManagedFields = []metav1.ManagedFieldsEntry{
 			{Manager: "flotilla-controller", Time: ptr.To(metav1.NewTime(at.Add(time.Hour))), FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{}}`)},
@@ -64,7 +70,7 @@ func lease(name string, renewed time.Duration) *coordinationv1.Lease {
 func (w *world) pass(d time.Duration) {
 	for end := w.clock.Now().Add(d); w.clock.Now().Before(end); {
 		w.clock.Step(time.Second)
-		w.expire()
+		w.expire(w.t.Context())
 	}
 }
 
@@ -173,7 +179,7 @@ func TestAnUnsteadyClusterIsGivenLonger(t *testing.T) {
 
 func TestWhoNeverRenewedIsNotLost(t *testing.T) {
 	w := newWorld(t)
-	w.Observe(lease("a", -1))
+	w.Observe(lease("a", never))
 	w.pass(2 * time.Hour)
 	w.wantLost("a", false)
 	w.wantTold()
@@ -182,14 +188,69 @@ func TestWhoNeverRenewedIsNotLost(t *testing.T) {
 	}
 }
 
-func TestANewHubKnowsAtOnceWhoIsLost(t *testing.T) {
+func TestANewControllerTakesTheWordOfTheOldOne(t *testing.T) {
 	w := newWorld(t)
-	w.clock.SetTime(began.Add(time.Hour))
-	w.Observe(lease("lost", 0))
-	w.Observe(lease("well", time.Hour-10*time.Second))
+	w.before = func(c *fleet.Cluster) bool { return c.Name == "lost" }
+	w.Observe(lease("lost", -time.Hour))
+	w.Observe(lease("silent", -time.Hour)) // nobody listened while the old one was down
+	w.Observe(lease("well", -10*time.Second))
+	w.wantTold("lost", "silent", "well")
 	w.wantLost("lost", true)
+	w.pass(29 * time.Second)
+	w.wantLost("silent", false)
 	w.wantLost("well", false)
-	w.wantTold("lost", "well")
+	w.pass(time.Second)
+	w.wantLost("silent", true)
+	w.wantLost("well", true)
+	w.wantTold("silent", "well")
+}
+
+func TestNobodyIsLostBecauseTheHubWasAway(t *testing.T) {
+	w := newWorld(t)
+	away := errors.New("connection refused")
+	answer := away
+	w.live = func(context.Context, string) (*coordinationv1.Lease, error) { return nil, answer }
+	w.Observe(lease("a", 0))
+	w.Observe(lease("b", 0))
+	w.wantTold("a", "b")
+	w.pass(10 * time.Minute)
+	w.wantTold()
+	answer = nil
+	w.pass(10 * time.Second)
+	w.Observe(lease("a", 10*time.Minute+10*time.Second))
+	w.pass(19 * time.Second)
+	w.wantLost("b", false)
+	w.pass(2 * time.Second)
+	w.wantLost("a", false)
+	w.wantLost("b", true)
+	w.wantTold("b")
+}
+
+func TestALeaseIsReadOnceMoreBeforeItsClusterIsLost(t *testing.T) {
+	w := newWorld(t)
+	reads := 0
+	w.live = func(_ context.Context, ns string) (*coordinationv1.Lease, error) {
+		reads++
+		switch ns {
+		case "cluster-ws-behind": // our watch is
+			return lease("behind", w.clock.Now().Sub(began)-time.Second), nil
+		case "cluster-ws-gone":
+			return nil, apierrors.NewNotFound(coordinationv1.Resource("leases"), fleet.AgentName)
+		}
+		return lease("lost", 0), nil
+	}
+	for _, name := range []string{"behind", "gone", "lost"} {
+		w.Observe(lease(name, 0))
+	}
+	w.wantTold("behind", "gone", "lost")
+	w.pass(40 * time.Second)
+	w.wantLost("behind", false)
+	w.wantLost("gone", false)
+	w.wantLost("lost", true)
+	w.wantTold("lost")
+	if reads != 3 {
+		t.Errorf("%d leases were read live, want each once", reads)
+	}
 }
 
 func TestAForgottenClusterIsNotToldOf(t *testing.T) {
@@ -200,6 +261,11 @@ func TestAForgottenClusterIsNotToldOf(t *testing.T) {
 	w.pass(time.Minute)
 	w.wantLost("a", false)
 	w.wantTold()
+	w.Observe(lease("b", time.Minute))
+	w.pass(time.Minute)
+	w.wantLost("b", true)
+	w.Forget("cluster-ws-b")
+	w.wantLost("b", false)
 }
 
 func TestOneTimerForAThousandClusters(t *testing.T) {
@@ -242,14 +308,14 @@ func TestShow(t *testing.T) {
 	}
 	for _, row := range []struct {
 		rule    string
-		renewed time.Duration // of the lease; -1: never
+		renewed time.Duration // of the lease
 		now     time.Duration
 		before  func(*fleet.Cluster)
 		state   string
 		ready   corev1.ConditionStatus
-		seen    time.Duration // status.agent.lastSeen; -1: never
+		seen    time.Duration // status.agent.lastSeen
 	}{
-		{"a cluster that never reported is Unknown", -1, 0, nil, "WaitCheckIn", "Unknown", -1},
+		{"a cluster that never reported is Unknown", never, 0, nil, "WaitCheckIn", "Unknown", never},
 		{"a lost one is Unknown since its last renewal", 0, time.Minute, nil, "Unknown", "Unknown", 0},
 		{"being lost covers what its deployments say", 0, time.Minute, func(c *fleet.Cluster) { cover(c, "Modified", "", "x") }, "Unknown", "Unknown", 0},
 		{"the first renewal is noted", 5 * time.Second, 6 * time.Second, nil, "", "", 5 * time.Second},
@@ -262,8 +328,11 @@ func TestShow(t *testing.T) {
 		{"a well one keeps what its deployments say", 5 * time.Second, 6 * time.Second, func(c *fleet.Cluster) { cover(c, "Modified", "", "x") }, "Modified", "Unknown", 5 * time.Second},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
-			l := New(clocktesting.NewFakeClock(began.Add(row.now)))
+			clock := clocktesting.NewFakeClock(began)
+			l := New(clock)
 			l.Observe(lease("a", row.renewed))
+			clock.SetTime(began.Add(row.now))
+			l.expire(t.Context())
 			c := &fleet.Cluster{Status: fleet.ClusterStatus{Namespace: ns}}
 			if row.before != nil {
 				row.before(c)
@@ -276,7 +345,7 @@ func TestShow(t *testing.T) {
 				t.Errorf("Ready = %+v, want %q", got, row.ready)
 			}
 			want := time.Time{}
-			if row.seen >= 0 {
+			if row.seen != never {
 				want = began.Add(row.seen)
 			}
 			if !c.Status.Agent.LastSeen.Time.Equal(want) {
@@ -288,6 +357,23 @@ func TestShow(t *testing.T) {
 				t.Error("showing twice changes the status twice")
 			}
 		})
+	}
+}
+
+func TestTheReturnIsNotedThoughTheRollUpWasFirst(t *testing.T) {
+	w := newWorld(t)
+	c := &fleet.Cluster{Status: fleet.ClusterStatus{Namespace: "cluster-ws-a"}}
+	w.Observe(lease("a", 0))
+	w.pass(time.Minute)
+	w.Show(c)
+	w.Observe(lease("a", time.Minute))
+	fleet.SetCondition(&c.Status.Conditions, fleet.ConditionReady, corev1.ConditionTrue, "", "") // by the roll-up
+	for range 2 {
+		w.Show(c)
+		if !c.Status.Agent.LastSeen.Time.Equal(began.Add(time.Minute)) {
+			t.Errorf("lastSeen = %s, want the renewal that brought it back", c.Status.Agent.LastSeen)
+		}
+		w.Observe(lease("a", time.Minute+10*time.Second)) // an ordinary one
 	}
 }
 

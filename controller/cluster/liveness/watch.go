@@ -18,9 +18,19 @@ func (l *Liveness) Setup(mgr ctrl.Manager) error {
 	if err != nil {
 		return fmt.Errorf("watching leases: %w", err)
 	}
-	l.mu.Lock()
-	l.leases = mgr.GetCache()
-	l.mu.Unlock()
+	l.cached = mgr.GetCache()
+	l.live = func(ctx context.Context, clusterNamespace string) (*coordinationv1.Lease, error) {
+		lease := &coordinationv1.Lease{}
+		return lease, mgr.GetAPIReader().Get(ctx, client.ObjectKey{Namespace: clusterNamespace, Name: fleet.AgentName}, lease)
+	}
+	l.before = func(c *fleet.Cluster) bool {
+		found := &fleet.Cluster{}
+		if err := l.cached.Get(context.Background(), client.ObjectKeyFromObject(c), found); err != nil {
+			return false
+		}
+		ready := fleet.Condition(found.Status.Conditions, fleet.ConditionReady)
+		return ready != nil && ready.Reason == ReasonAgentLost
+	}
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { l.observeAny(obj) },
 		UpdateFunc: func(_, obj any) { l.observeAny(obj) },
@@ -48,15 +58,12 @@ func (l *Liveness) observeAny(obj any) {
 // catchUp looks up a cluster that no event has told of yet: a controller that was just started must not call a cluster
 // well because its lease is still in a queue.
 func (l *Liveness) catchUp(clusterNamespace string) {
-	l.mu.Lock()
-	leases, known := l.leases, l.beats[clusterNamespace] != nil
-	l.mu.Unlock()
-	if known || leases == nil || clusterNamespace == "" {
+	if l.cached == nil || clusterNamespace == "" || l.knows(clusterNamespace) {
 		return
 	}
 	lease := &coordinationv1.Lease{}
 	key := client.ObjectKey{Namespace: clusterNamespace, Name: fleet.AgentName}
-	if err := leases.Get(context.Background(), key, lease); err == nil {
+	if err := l.cached.Get(context.Background(), key, lease); err == nil {
 		l.Observe(lease)
 	}
 }

@@ -30,7 +30,7 @@ func parse(file string, data []byte) (*yaml.Node, Errors) {
 	if len(data) > maxFile {
 		return nil, Errors{{File: file, Message: fmt.Sprintf("the file has %d bytes, the limit is %d", len(data), maxFile)}}
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(trimMark(data)))
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var first, second yaml.Node
 	if err := decoder.Decode(&first); errors.Is(err, io.EOF) {
 		return nil, nil
@@ -51,8 +51,6 @@ func parse(file string, data []byte) (*yaml.Node, Errors) {
 	}
 	return root, duplicates(file, root)
 }
-
-func trimMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) }
 
 func isNull(node *yaml.Node) bool { return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" }
 

@@ -86,7 +86,7 @@ func decodable(node *yamlv3.Node, data []byte, changed bool) ([]byte, error) {
 	if changed {
 		return yamlv3.Marshal(node)
 	}
-	return trimMark(data), nil
+	return data, nil
 }
 
 // Errorf is an error about the value at a path such as "helm.valuesFiles[1]"; where the file has no such value, it points to
@@ -103,12 +103,12 @@ func (f *FleetYAML) Errorf(path, format string, args ...any) Error {
 	return err
 }
 
-var nameLine = regexp.MustCompile(`(?m)^name:[ \t]*["']?([a-z0-9][a-z0-9.-]*)["']?[ \t]*(?:#.*)?\r?$`)
+var nameLine = regexp.MustCompile(`(?m)^\x{feff}?name:[ \t]*["']?([a-z0-9][a-z0-9.-]*)["']?[ \t]*(?:#.*)?\r?$`)
 
 // likelyName finds the bundle's name in a file that cannot be read, so that the bundle that runs under it is known to be
 // broken, not gone.
 func likelyName(data []byte) string {
-	if found := nameLine.FindSubmatch(trimMark(data)); found != nil {
+	if found := nameLine.FindSubmatch(data); found != nil {
 		return string(found[1])
 	}
 	return ""
@@ -130,7 +130,7 @@ func Values(file string, data []byte) (map[string]any, error) {
 		check.fail(node, "values: want %s, found %s", wants(genericMap), found(node))
 		return nil, check.errs
 	}
-	if err := yaml.Unmarshal(trimMark(data), &values); err != nil {
+	if err := yaml.Unmarshal(data, &values); err != nil {
 		return nil, Errors{{File: file, Line: node.Line, Column: node.Column, Message: "decoding values: they do not fit JSON"}}
 	}
 	return values.Data, nil

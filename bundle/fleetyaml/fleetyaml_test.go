@@ -68,6 +68,8 @@ func TestMistakes(t *testing.T) {
 		{"a selector's operator exists", "targets:\n- clusterSelector:\n    matchExpressions: [{key: a, operator: Is, values: [b]}]\n",
 			[]string{`3:5: targets[0].clusterSelector: "Is" is not a valid label selector operator`}},
 		{"a label fits a label", "labels: {team: \"two words\"}\n", []string{"1:16: labels.team: a valid label must be"}},
+		{"an annotation's key is a name", "annotations: {two words: x}\n", []string{"1:26: annotations.two words: name part must consist of"}},
+		{"a file approves nothing", "annotations: {flotilla.io/approve: x}\n", []string{"1:36: annotations.flotilla.io/approve: a plan is approved on the Bundle"}},
 		{"a bundle's name fits a label, too", "name: " + strings.Repeat("a", 64) + "\n", []string{"1:7: name: a bundle's name has at most 63"}},
 		{"a release name has at most 53 characters", "helm: {releaseName: " + strings.Repeat("a", 54) + "}\n",
 			[]string{"1:21: helm.releaseName: a release name has at most 53"}},
@@ -190,6 +192,7 @@ func TestNameOfABrokenFile(t *testing.T) {
 	for _, c := range []struct{ rule, file, want string }{
 		{"a wrong key keeps the name", "name: web\nnope: 1\n", "web"},
 		{"broken YAML keeps the name", "helm: {\nname: \"web\" # ours\r\n", "web"},
+		{"a byte order mark keeps the name", "\xef\xbb\xbfname: web\nnope: 1\n", "web"},
 		{"a name further in is not the bundle's", "helm: {\n  name: web\n", ""},
 	} {
 		t.Run(c.rule, func(t *testing.T) {

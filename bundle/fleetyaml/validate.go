@@ -25,6 +25,13 @@ func (f *FleetYAML) validate() (errs Errors) {
 			errs = append(errs, f.Errorf("labels."+key, "%s", problems[0]))
 		}
 	}
+	for _, key := range slices.Sorted(maps.Keys(f.Annotations)) {
+		if problems := validation.IsQualifiedName(strings.ToLower(key)); len(problems) > 0 {
+			errs = append(errs, f.Errorf("annotations."+key, "%s", problems[0]))
+		} else if key == v1alpha1.ApproveAnnotation {
+			errs = append(errs, f.Errorf("annotations."+key, "a plan is approved on the Bundle, by a person who has seen it; take it out of the file"))
+		}
+	}
 	if mode := f.TargetCustomizationMode; mode != "" && !slices.Contains(modes, string(mode)) {
 		errs = append(errs, f.Errorf("targetCustomizationMode", "no mode %q; it is %s", clip(string(mode)), strings.Join(modes, " or ")))
 	}

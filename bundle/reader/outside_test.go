@@ -20,6 +20,7 @@ func TestOutside(t *testing.T) {
 	}{
 		{"a base next door comes along, whole", []string{"apps/web/kustomization.yaml: resources: [../base]\n", "apps/base/kustomization.yaml: resources: [x.yaml]\n", "apps/base/x.yaml", "apps/base/conf/y.txt"},
 			"../base/conf/y.txt ../base/kustomization.yaml ../base/x.yaml kustomization.yaml"},
+		{"next door may begin like the bundle", []string{"apps/web/kustomization.yaml: resources: [../web-base]\n", "apps/web-base/kustomization.yaml: {}\n"}, "../web-base/kustomization.yaml kustomization.yaml"},
 		{"a base of a base comes along", []string{"apps/web/kustomization.yaml: bases: [../base]\n", "apps/base/kustomization.yaml: resources: [../../lib]\n", "lib/kustomization.yml: {}\n"},
 			"../../lib/kustomization.yml ../base/kustomization.yaml kustomization.yaml"},
 		{"components do, too", []string{"apps/web/kustomization.yaml: components: [../tls]\n", "apps/tls/Kustomization: {}\n"}, "../tls/Kustomization kustomization.yaml"},

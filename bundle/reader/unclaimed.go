@@ -75,5 +75,5 @@ func claimed(dir, file string, found []Found) bool {
 		key = strings.TrimPrefix(file, around.Path+"/")
 	}
 	_, taken := around.Files[key]
-	return around.Err != nil || !taken
+	return !taken
 }

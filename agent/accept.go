@@ -36,8 +36,7 @@ func (e *engine) accept(ctx context.Context, d *deployment) error {
 		d.hold = hold
 		return nil
 	}
-	sameHub := d.record.Hub == "" || at.hubUID == "" || d.record.Hub == at.hubUID // if not, a person had the cluster join anew
-	if sameHub && order.Spec.Sequence < d.record.Sequence {
+	if sameHome(d.record, at) && order.Spec.Sequence < d.record.Sequence {
 		d.hold = &v1alpha1.Hold{Reason: holdOlder, Message: fmt.Sprintf(
 			"the hub orders sequence %d, but %d was seen: the hub was restored from an older state; all is kept as it is until the hub "+
 				"orders a higher sequence, or somebody accepts the older state by annotation %s on the Cluster",
@@ -58,6 +57,12 @@ func (e *engine) accept(ctx context.Context, d *deployment) error {
 		return e.acceptDeletion(ctx, d, next)
 	}
 	return e.acceptRevision(ctx, d, next)
+}
+
+// sameHome tells whether the record is of an order of this hub for this cluster; if not, a person had the cluster join
+// anew, and the sequences have nothing to do with each other.
+func sameHome(r store.Record, at home) bool {
+	return r.Namespace == at.namespace && (r.Hub == "" || at.hubUID == "" || r.Hub == at.hubUID)
 }
 
 // frozen says why nothing of an order may be carried out now, "" if it may. An order to delete is not held up by it.

@@ -37,13 +37,13 @@ func (m *membership) beat(ctx context.Context) {
 		if err == nil {
 			break
 		}
-		m.log.Info("telling the hub about this cluster failed; it is tried again", "error", err)
+		m.log.Info("telling the hub about this cluster failed; it is tried again", "reason", m.explain(err))
 		wait(ctx, backoff(failures))
 	}
 	for ctx.Err() == nil {
 		next := m.period()
 		if err := m.renew(ctx); err != nil {
-			m.log.Info("renewing the lease failed; it is tried again", "error", err)
+			m.log.Info("renewing the lease failed; it is tried again", "reason", m.explain(err))
 			next = min(next, leaseRetry)
 		}
 		next -= time.Duration(rand.Int64N(int64(next)/10 + 1)) // early rather than late
@@ -61,7 +61,7 @@ func (m *membership) idle(ctx context.Context, until time.Time) {
 			return
 		case <-m.nudge:
 			if err := m.reportAgent(ctx); err != nil {
-				m.log.Info("telling the hub about this cluster failed; it is tried again", "error", err)
+				m.log.Info("telling the hub about this cluster failed; it is tried again", "reason", m.explain(err))
 			}
 		}
 	}

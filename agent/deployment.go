@@ -66,6 +66,7 @@ type deployment struct {
 
 // inbox is what came since the last pass.
 type inbox struct {
+	anew  bool // what came before is of another hub
 	order *v1alpha1.BundleDeployment
 	gone  bool
 }
@@ -86,6 +87,9 @@ func (d *deployment) post(change func(*inbox)) {
 func (d *deployment) collect() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.inbox.anew {
+		d.order, d.gone, d.written = nil, false, nil
+	}
 	if d.inbox.order != nil {
 		d.order, d.gone = newer(d.inbox.order, d.written), false
 	}

@@ -167,11 +167,14 @@ type home struct {
 	hub       reporter // nil as long as the cluster has not joined
 }
 
-// joined tells the engine of the hub.
+// joined tells the engine of the hub. What another hub ordered does not count any more, nor does what it lacked.
 func (e *engine) joined(at home, layers pull.Remote) {
 	e.layers.Use(layers)
 	e.mu.Lock()
 	e.home = at
+	for _, d := range e.deployments {
+		d.post(func(in *inbox) { *in = inbox{anew: true} })
+	}
 	e.mu.Unlock()
 	e.wakeAll()
 }

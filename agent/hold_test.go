@@ -75,10 +75,11 @@ func TestAbsenceIsNeverDeletion(t *testing.T) {
 			w.must(w.hub.Delete(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.ns}}))
 			w.stopAgent()
 			w.startAgent()
-		}, func(w *world) { w.logged("what is deployed stays") }},
+		}, func(w *world) { w.logged("they stay, until the hub has them again") }},
 		{"an account that was revoked is no order", func(w *world) {
 			w.must(w.hub.Delete(w.ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.RegistrationNamespace, Name: w.ns}}))
 			w.stopAgent()
+			time.Sleep(11 * time.Second) // an API server remembers a token that was good for 10 s
 			w.startAgent()
 		}, func(w *world) { w.logged("401: the hub does not know this agent's credential") }},
 		{"another hub is not obeyed", func(w *world) {

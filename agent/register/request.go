@@ -58,9 +58,16 @@ func (k *Keeper) request(ctx context.Context, b bootstrap, secret *corev1.Secret
 		return Identity{}, err
 	}
 	if j.Name == "" {
-		if j.Name, err = k.ask(ctx, client, b, j); err != nil {
+		request, err := k.compose(ctx, b, j)
+		if err != nil {
+			return Identity{}, err
+		}
+		var made fleet.ClusterRegistration
+		err = client.Post().Namespace(b.ClusterNamespace).Resource("clusterregistrations").Body(request).Do(ctx).Into(&made)
+		if err != nil {
 			return Identity{}, explain(err, b)
 		}
+		j.Name = made.Name
 		if err := k.keepJoining(ctx, secret, j); err != nil {
 			return Identity{}, err
 		}
@@ -125,28 +132,28 @@ func (k *Keeper) keepJoining(ctx context.Context, secret *corev1.Secret, j joini
 	return nil
 }
 
-// ask makes the ClusterRegistration.
-func (k *Keeper) ask(ctx context.Context, client rest.Interface, b bootstrap, j joining) (string, error) {
+// compose writes the ClusterRegistration.
+func (k *Keeper) compose(ctx context.Context, b bootstrap, j joining) (*fleet.ClusterRegistration, error) {
 	clientID := b.ClientID
 	if clientID == "" {
 		ns, err := k.Namespaces.Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
 		if err != nil {
-			return "", fmt.Errorf("reading the UID of namespace kube-system: %w", err)
+			return nil, fmt.Errorf("reading the UID of namespace kube-system: %w", err)
 		}
 		clientID = string(ns.UID)
 	}
 	public, err := seal.PublicKey(j.Key)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	proofKey, err := base64.StdEncoding.DecodeString(b.TokenKey)
 	if err != nil {
-		return "", fmt.Errorf("reading Secret %s: tokenKey is not base64", BootstrapSecret)
+		return nil, fmt.Errorf("reading Secret %s: tokenKey is not base64", BootstrapSecret)
 	}
 	proof := seal.Request{
 		TokenName: b.TokenName, ClientID: clientID, ClientRandom: j.Random, ClusterName: b.ClusterName, PublicKey: public, Labels: b.ClusterLabels,
 	}.Prove(proofKey)
-	request := &fleet.ClusterRegistration{
+	return &fleet.ClusterRegistration{
 		TypeMeta: metav1.TypeMeta{APIVersion: fleet.GroupVersion.String(), Kind: "ClusterRegistration"},
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: "request-", Labels: map[string]string{fleet.RegistrationTokenLabel: b.TokenName},
@@ -155,10 +162,7 @@ func (k *Keeper) ask(ctx context.Context, client rest.Interface, b bootstrap, j 
 			ClientID: clientID, ClientRandom: j.Random, ClusterLabels: b.ClusterLabels, ClusterName: b.ClusterName,
 			PublicKey: public, Proof: proof,
 		},
-	}
-	var made fleet.ClusterRegistration
-	err = client.Post().Namespace(b.ClusterNamespace).Resource("clusterregistrations").Body(request).Do(ctx).Into(&made)
-	return made.Name, err
+	}, nil
 }
 
 // await polls the request until it is granted.

@@ -181,16 +181,28 @@ func (r *Reconciler) find(_ context.Context, in *run) error {
 	if in.partial = err; err != nil {
 		in.problems = append(in.problems, err.Error())
 	}
-	for _, f := range found {
-		if f.Err != nil {
-			in.problems = append(in.problems, f.Err.Error())
-		}
+	for i := range found {
+		in.judge(&found[i])
 	}
 	in.idle, err = bundlereader.Unclaimed(in.tree, repo, found)
 	if err != nil {
 		return &failure{"ReadFailed", err}
 	}
 	return nil
+}
+
+// judge notes what is wrong with one bundle, or has no effect in it. What is not served and could go wrong breaks it.
+func (in *run) judge(f *bundlereader.Found) {
+	for _, n := range f.NotServed {
+		if n.Blocks && f.Err == nil {
+			f.Err = fmt.Errorf("%s is not served yet: %s", n.Field, n.Why)
+		} else if !n.Blocks {
+			in.ignored = append(in.ignored, fmt.Sprintf("%s is not served yet: %s", n.Field, n.Why))
+		}
+	}
+	if f.Err != nil {
+		in.problems = append(in.problems, f.Err.Error())
+	}
 }
 
 // protect holds when a repository that had bundles has none any more: most likely that is an accident.

@@ -77,7 +77,7 @@ func command() *cobra.Command {
 	f.StringVar(&o.webhookAddr, "webhook-addr", ":8080", "hears pushes of Git servers")
 	f.StringVar(&o.metricsAddr, "metrics-addr", ":8081", "serves /metrics; 0 turns it off")
 	f.StringVar(&o.apiServerURL, "api-server-url", "", "the hub's address as agents reach it; by default that of --kubeconfig")
-	f.StringVar(&o.apiServerCA, "api-server-ca", "", "file with the CA of --api-server-url; by default that of --kubeconfig")
+	f.StringVar(&o.apiServerCA, "api-server-ca", "", "file with the CA that agents check the hub with; by default that of --kubeconfig")
 	f.Int32Var(&o.leaseSeconds, "lease-seconds", 60, "between two renewals of an agent's lease; three missed make its cluster Unknown")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the leader's lease")
 	return cmd

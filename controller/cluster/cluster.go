@@ -37,8 +37,8 @@ const (
 // Config is what the reconcilers need to know.
 type Config struct {
 	Hub hub.Identity
-	// APIServerURL and APIServerCA (PEM) are the hub's API server as agents see it; no CA: one that the agents' systems trust.
-	// Without a URL both are those of the manager.
+	// APIServerURL and APIServerCA (PEM) are the hub's API server as agents see it. What is left empty is the manager's own:
+	// an API server that is reached by another name still shows a certificate of its own CA, unless a proxy stands before it.
 	APIServerURL string
 	APIServerCA  []byte
 	// LeaseSeconds between two renewals of an agent's lease; three missed make a cluster lost. 0: 60.
@@ -95,16 +95,16 @@ func (c *Config) complete(own *rest.Config) error {
 	if c.CredentialTTL == 0 {
 		c.CredentialTTL = defaultCredentialTTL
 	}
-	if c.APIServerURL != "" {
+	if c.APIServerURL == "" {
+		c.APIServerURL = own.Host
+	}
+	if len(c.APIServerCA) > 0 {
 		return nil
 	}
 	own = rest.CopyConfig(own)
 	if err := rest.LoadTLSFiles(own); err != nil {
 		return fmt.Errorf("reading the CA of the API server: %w", err)
 	}
-	c.APIServerURL = own.Host
-	if len(c.APIServerCA) == 0 {
-		c.APIServerCA = own.CAData
-	}
+	c.APIServerCA = own.CAData
 	return nil
 }

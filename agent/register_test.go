@@ -92,7 +92,7 @@ func TestAClusterJoinsWithATokenAndReportsWhatItIs(t *testing.T) {
 	}
 	fleet.SetCondition(&r.Status.Conditions, fleet.ConditionGranted, "False", fleet.ReasonAwaitingApproval, "a person must approve")
 	w.must(w.hub.Status().Update(w.ctx, r))
-	w.logged("approve it: flotilla approve " + r.Name)
+	w.logged("approve it: flotilla approve registration/" + r.Name + " -n " + r.Namespace)
 	w.stopAgent() // it goes on with the same request
 	w.startAgent()
 	r = w.request()

@@ -228,7 +228,7 @@ func refusal(c *fleet.GenericCondition, b bootstrap, j joining) error {
 		fleet.ReasonTokenExpired:     "make a new ClusterRegistrationToken and give the agent its values",
 		fleet.ReasonTokenUsed:        "make a new ClusterRegistrationToken, or raise its spec.uses, and give the agent its values",
 		fleet.ReasonTokenUnknown:     "give the agent the values of a ClusterRegistrationToken that exists",
-		fleet.ReasonAwaitingApproval: fmt.Sprintf("approve it: flotilla approve %s -n %s", j.Name, b.ClusterNamespace),
+		fleet.ReasonAwaitingApproval: fmt.Sprintf("approve it: flotilla approve registration/%s -n %s", j.Name, b.ClusterNamespace),
 		fleet.ReasonLabelRefused:     "drop the label from the agent's values, or allow it in the token's spec.allowedLabels",
 		fleet.ReasonNameTaken:        "give the cluster another clusterName, or delete the Cluster that has it",
 	}[c.Reason]

@@ -316,3 +316,28 @@ func TestANamespaceIsMadeAndLabelledButPodSecurityIsLeftToItsMaker(t *testing.T)
 		}
 	}
 }
+
+func TestOnlyTheObjectThatWeAppliedIsDeleted(t *testing.T) {
+	w := newWorld(t)
+	w.startAgent()
+	w.deploy("web", configMap("replaced", `a: "1"`)+configMap("claimed", `a: "1"`)+configMap("kept", `a: "1"`)+configMap("plain", `a: "1"`))
+	w.healthy("web")
+	w.stopAgent()
+	w.kubectl("", "delete", "configmap", "replaced")
+	w.kubectl("", "create", "configmap", "replaced")
+	w.kubectl("", "annotate", "configmap", "replaced", "flotilla.io/owner="+w.ns+"/web") // a copy, as a backup brings it back
+	w.kubectl("", "annotate", "--overwrite", "configmap", "claimed", "flotilla.io/owner=another/owner")
+	w.kubectl("", "annotate", "configmap", "kept", "helm.sh/resource-policy=keep")
+	w.deploy("web", configMap("stays", `a: "1"`))
+	w.startAgent()
+	w.eventually("what left is pruned", func() string { return want(w.live("v1", "ConfigMap", "plain") == nil) })
+	bd := w.healthy("web")
+	for _, name := range []string{"replaced", "claimed", "kept"} {
+		if w.live("v1", "ConfigMap", name) == nil {
+			t.Errorf("%s was deleted", name)
+		}
+	}
+	if !slices.Equal(bd.Status.Kept, []string{"configmap/" + w.app + "/kept"}) {
+		t.Errorf("kept is %v", bd.Status.Kept)
+	}
+}

@@ -142,19 +142,9 @@ func (m *membership) reportAgent(ctx context.Context) error {
 func (m *membership) status(before flotilla.AgentStatus) (flotilla.AgentStatus, error) {
 	after := *before.DeepCopy()
 	after.Version = m.config.Version
-	kinds := m.engine.tenants.Kinds()
-	version, err := kinds.Version()
-	if err != nil {
+	if err := m.capabilities(&after); err != nil {
 		return after, err
 	}
-	apis, err := kinds.Served()
-	switch {
-	case discovery.IsGroupDiscoveryFailedError(err) && len(before.APIs) > 0:
-		apis = before.APIs // an API that does not answer for a moment is still there
-	case err != nil && !discovery.IsGroupDiscoveryFailedError(err):
-		return after, err
-	}
-	after.KubernetesVersion, after.APIs = version, slices.Clip(apis[:min(len(apis), apisMost)])
 	_, after.Hold = m.engine.membership()
 	if missing := m.engine.missing(); after.Hold == nil && len(missing) > 0 {
 		slices.Sort(missing)
@@ -162,4 +152,29 @@ func (m *membership) status(before flotilla.AgentStatus) (flotilla.AgentStatus, 
 			", and gave no order to delete; what they deployed stays, until the hub has them again or orders to delete them"}
 	}
 	return after, nil
+}
+
+// capabilities fills in what the hub renders with. The whole of it is read only when the cluster's index has moved.
+func (m *membership) capabilities(s *flotilla.AgentStatus) error {
+	kinds := m.engine.tenants.Kinds()
+	index, err := kinds.Index()
+	if err == nil && index == m.index && len(s.APIs) > 0 {
+		return nil
+	}
+	version, err := kinds.Version()
+	if err != nil {
+		return err
+	}
+	apis, err := kinds.Served()
+	switch {
+	case discovery.IsGroupDiscoveryFailedError(err) && len(s.APIs) > 0:
+		return nil // an API that does not answer for a moment is still there
+	case err != nil && !discovery.IsGroupDiscoveryFailedError(err):
+		return err
+	}
+	s.KubernetesVersion, s.APIs = version, slices.Clip(apis[:min(len(apis), apisMost)])
+	if err == nil {
+		m.index = index
+	}
+	return nil
 }

@@ -59,6 +59,8 @@ type deployment struct {
 	drift  map[layer.Key]drifted
 	reads  map[layer.Key]*reading
 
+	seen    bool                       // the watches have seen its objects once
+	blind   time.Time                  // since when that is waited for
 	written *v1alpha1.BundleDeployment // the hub's answer to the last status write
 	pace    report.Pace
 	again   time.Time // when to pass again, zero for not before an event

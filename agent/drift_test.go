@@ -6,6 +6,10 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 )
 
@@ -190,4 +194,34 @@ func TestReadinessIsThatOfTheObjects(t *testing.T) {
 	}
 	w.deploy("web", web)
 	w.healthy("web")
+}
+
+func TestATenantOfOneNamespaceIsWatchedThere(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.edge.Create(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.app}}))
+	w.must(w.edge.Create(w.ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "tenant", Namespace: w.own}}))
+	meta := metav1.ObjectMeta{Name: "tenant", Namespace: w.app}
+	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{rule("", "configmaps", "get", "list", "watch", "create", "patch", "delete")}}
+	w.must(makeAll(w.ctx, w.edge, role, &rbacv1.RoleBinding{
+		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "tenant"},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "tenant", Namespace: w.own}},
+	}))
+	w.startAgent()
+	w.deploy("web", configMap("one", `a: "1"`), func(bd *fleet.BundleDeployment) { bd.Spec.Options.ServiceAccount = "tenant" })
+	w.healthy("web")
+	w.kubectl("", "patch", "configmap", "one", "-p", `{"data":{"a":"2"}}`)
+	w.reads("web", fleet.HealthDrifted, "/data/a")
+	for _, r := range writes(w.requests(theEdge, w.began)) {
+		if r.ObjectRef.Namespace != w.own && (r.ImpersonatedUser == nil || r.ImpersonatedUser.Username != "system:serviceaccount:"+w.own+":tenant") {
+			t.Errorf("this was not done as the tenant: %s", r)
+		}
+	}
+	role.Rules[0].Verbs = []string{"get", "create", "patch", "delete"}
+	w.must(w.edge.Update(w.ctx, role))
+	w.stopAgent()
+	w.startAgent()
+	w.eventually("it is said that nothing is watched", func() string {
+		c := fleet.Condition(w.bd("web").Status.Conditions, fleet.ConditionMonitored)
+		return want(c.Status == "False" && strings.Contains(c.Message, "service account tenant may not list and watch configmap"))
+	})
 }

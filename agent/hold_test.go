@@ -184,6 +184,8 @@ func TestASettledAgentWritesNothingButItsLease(t *testing.T) {
 	w.deploy("more", configMap("more", `a: "1"`))
 	w.healthy("web")
 	w.healthy("more")
+	w.kubectl("", "patch", "configmap", "more", "-p", `{"data":{"a":"2"}}`) // one of them settled with drift
+	w.reads("more", fleet.HealthDrifted, "/data/a")
 	time.Sleep(12 * time.Second) // what could wait was written
 	since := time.Now()
 	time.Sleep(15 * time.Second)

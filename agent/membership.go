@@ -26,6 +26,7 @@ type membership struct {
 	hub      *hub.Client
 	log      *slog.Logger
 	nudge    chan struct{} // the Agent's status may have changed
+	index    string        // of what the cluster serves, as last told to the hub; beat's own
 
 	mu      sync.Mutex
 	agent   *flotilla.Agent // as last read or answered

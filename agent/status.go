@@ -25,7 +25,7 @@ func (e *engine) report(ctx context.Context, d *deployment) {
 	facts := e.facts(d)
 	e.settled(ctx, d, facts)
 	at, _ := e.membership()
-	if d.order == nil || at.hub == nil {
+	if d.order == nil || at.hub == nil || e.blind(d) {
 		return
 	}
 	before := d.order.Status
@@ -60,6 +60,24 @@ func (e *engine) report(ctx context.Context, d *deployment) {
 	answer.ManagedFields = nil
 	d.written = answer
 	d.order = newer(d.order, answer)
+}
+
+// blindMost bounds how long a first report waits for the watches.
+const blindMost = 10 * time.Second
+
+// blind tells that the watches have not seen the deployment's objects yet, after a start: what could be said now might be
+// better than the truth, and have to be taken back at once.
+func (e *engine) blind(d *deployment) bool {
+	if d.seen || e.watches.Synced(d.name) {
+		d.seen = true
+		return false
+	}
+	if d.blind.IsZero() {
+		d.blind = time.Now()
+	}
+	d.seen = time.Since(d.blind) > blindMost
+	d.at(d.blind.Add(blindMost))
+	return !d.seen
 }
 
 // deferred tells whether a status is of the kind that passes when a revision comes in pieces: an object that moves between
@@ -106,7 +124,7 @@ func (e *engine) facts(d *deployment) report.Facts {
 	if spec.Deletion != nil {
 		f.Deleting = d.deleting
 	}
-	if f.Waiting == "" && d.frozen != "" && f.Applied != spec.DeploymentID {
+	if f.Waiting == "" && d.frozen != "" && (f.Applied != spec.DeploymentID || spec.DeploymentID == "") {
 		f.Waiting = d.frozen
 	}
 	if e.watches != nil {

@@ -235,6 +235,9 @@ func (f Facts) deleting() string {
 	if f.Deletion == v1alpha1.DeletionDone {
 		return "was taken away: " + f.Spec.Deletion.Reason
 	}
+	if f.Failure != "" {
+		return fmt.Sprintf("cannot be taken away (%s): %s", f.Spec.Deletion.Reason, f.Failure)
+	}
 	if len(f.Deleting) > 0 {
 		var names []string
 		for _, key := range f.Deleting[:min(3, len(f.Deleting))] {

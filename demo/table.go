@@ -2,132 +2,109 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sort"
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	fleet "flotilla.io/flotilla/api/v1alpha1"
 )
 
-// row is one bundle on one cluster.
-type row struct{ cluster, bundle, commit, author, health, message string }
+// unbounded is the width of what is no terminal.
+const unbounded = 1000
 
-// look reads how everything stands, and whether it is as it should be: every bundle on every cluster that it is for.
-func (d *run) look(ctx context.Context) (rows []row, done bool, err error) {
-	bundles, deployments := &fleet.BundleList{}, &fleet.BundleDeploymentList{}
-	for _, list := range []client.ObjectList{bundles, deployments} {
-		if err := d.hub.Client.List(ctx, list); err != nil {
-			return nil, false, err
-		}
-	}
-	authors, done := map[string]string{}, len(bundles.Items) > 0
-	for i := range bundles.Items {
-		b := &bundles.Items[i]
-		authors[b.Namespace+"/"+b.Name] = b.Annotations["flotilla.io/commit-author"]
-		ready := b.Status.Summary.DesiredReady > 0 && b.Status.Summary.Ready == b.Status.Summary.DesiredReady
-		done = done && ready && b.Status.ObservedGeneration == b.Generation
-		if b.Status.Summary.DesiredReady == 0 {
-			rows = append(rows, row{"-", b.Name, short(b.Labels[fleet.CommitLabel]), authors[b.Namespace+"/"+b.Name], "-", message(b.Status.Conditions)})
-		}
-	}
-	for i := range deployments.Items {
-		bd := &deployments.Items[i]
-		key := bd.Labels[fleet.BundleNamespaceLabel] + "/" + bd.Labels[fleet.BundleLabel]
-		rows = append(rows, row{bd.Labels[fleet.ClusterLabel], bd.Name, short(bd.Labels[fleet.CommitLabel]), authors[key], string(bd.Status.Health), message(bd.Status.Conditions)})
-		done = done && bd.Status.Health == fleet.HealthHealthy
-	}
-	sort.Slice(rows, func(i, j int) bool {
-		return rows[i].cluster+"\x00"+rows[i].bundle < rows[j].cluster+"\x00"+rows[j].bundle
-	})
-	return rows, done, nil
-}
-
-func message(conditions []fleet.GenericCondition) string {
-	if c := fleet.Condition(conditions, fleet.ConditionReady); c != nil {
-		return c.Message
-	}
-	return ""
-}
-
-func short(commit string) string { return commit[:min(len(commit), 7)] }
-
-func render(rows []row) string {
+// render draws rows as a table with lines of at most width characters.
+func render(rows []row, width int) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "CLUSTER\tBUNDLE\tCOMMIT\tAUTHOR\tHEALTH\t")
 	for _, r := range rows {
-		health := r.health
-		if health == "" {
-			health = "Waiting"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.cluster, r.bundle, r.commit, r.author, health, clip(r.message, 100))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.cluster, r.bundle, r.commit, r.author, r.health, strings.Join(strings.Fields(r.message), " "))
 	}
 	_ = w.Flush() // into a string
+	return clip(b.String(), width)
+}
+
+// clip cuts every line, so that a terminal does not break it, and drops blanks at its end.
+func clip(text string, width int) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, " \n")
+		if r := []rune(line); len(r) > width {
+			line = string(r[:max(width-1, 0)]) + "…"
+		}
+		b.WriteString(line + "\n")
+	}
 	return b.String()
 }
 
-func clip(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
+// watchUntilHealthy shows the table until everything is Healthy, or says what is not. A program of ours that ends is an
+// error.
+func (d *run) watchUntilHealthy(ctx context.Context) (healthy bool, err error) {
+	limit, cancel := context.WithTimeout(ctx, d.Patience)
+	defer cancel()
+	var last state
+	d.show(limit, func(now state) bool {
+		last = now
+		return now.done || len(d.ended()) > 0
+	})
+	switch {
+	case last.done:
+		d.say("every bundle is Healthy on every cluster that it is for")
+		return true, nil
+	case ctx.Err() != nil:
+		return false, nil
 	}
-	return s
+	notes := strings.Join(last.notes, "\n")
+	if limit.Err() == nil {
+		return false, errors.New(notes)
+	}
+	return false, fmt.Errorf("after %s not everything is Healthy:\n%s%s\nthe logs are below %s", d.Patience, render(last.problems(), unbounded), notes, d.Dir)
 }
 
-// watchUntilHealthy shows the table until everything is as it should be, or says what is not.
-func (d *run) watchUntilHealthy(ctx context.Context) error {
-	limit, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	var rows []row
-	done, err := d.show(limit, func(now []row, done bool) bool { rows = now; return done })
-	if err != nil || ctx.Err() != nil {
-		return err
-	}
-	if !done {
-		return fmt.Errorf("after %s not everything is as it should be:\n%s\nthe logs are in %s", patience, render(rows), d.Dir)
-	}
-	fmt.Fprintf(d.Out, "[%3.0fs] every bundle is Healthy on every cluster it is for\n", time.Since(d.started).Seconds())
+// watch shows the table until ctx ends. Programs may come and go meanwhile: to stop one is a thing to try.
+func (d *run) watch(ctx context.Context) error {
+	d.show(ctx, func(state) bool { return false })
 	return nil
 }
 
-// watch shows the table until ctx ends.
-func (d *run) watch(ctx context.Context) error {
-	_, err := d.show(ctx, func([]row, bool) bool { return false })
-	return err
-}
-
-// show draws the table whenever it changes, until enough says so or ctx ends. A program of ours that ends is an error.
-func (d *run) show(ctx context.Context, enough func([]row, bool) bool) (bool, error) {
+// show draws the table whenever it changes, until enough says so or ctx ends.
+func (d *run) show(ctx context.Context, enough func(state) bool) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	drawn, lines := "", 0
+	drawn := ""
 	for {
-		rows, done, err := d.look(ctx)
+		now := d.look(ctx)
 		if ctx.Err() != nil {
-			return false, nil
+			return
 		}
-		if err != nil {
-			return false, fmt.Errorf("reading the hub: %w", err)
-		}
-		if text := render(rows); text != drawn && len(rows) > 0 {
-			if d.Terminal && lines > 0 {
-				fmt.Fprintf(d.Out, "\x1b[%dA\x1b[J", lines)
-			}
-			drawn, lines = text, strings.Count(text, "\n")+1
-			fmt.Fprintf(d.Out, "%s\n", text)
-		}
-		if enough(rows, done) {
-			return true, nil
+		drawn = d.draw(now, drawn)
+		if enough(now) {
+			return
 		}
 		select {
 		case <-ctx.Done():
-			return false, nil
-		case <-d.hub.Process.Done():
-			return false, fmt.Errorf("%w; its log is %s", d.hub.Process.Err(), d.hub.LogPath())
+			return
 		case <-tick.C:
 		}
 	}
+}
+
+// draw puts the table over the one drawn before, or, where that cannot be, below it, and returns it.
+func (d *run) draw(s state, before string) string {
+	if len(s.rows)+len(s.notes) == 0 {
+		return before
+	}
+	width := unbounded
+	if d.Width != nil {
+		width = d.Width()
+	}
+	text := render(s.rows, width) + clip(strings.Join(s.notes, "\n"), width)
+	if text == before {
+		return before
+	}
+	if d.Width != nil && before != "" {
+		fmt.Fprintf(d.Out, "\x1b[%dA\x1b[J", strings.Count(before, "\n")+1)
+	}
+	fmt.Fprintf(d.Out, "%s\n", text)
+	return text
 }

@@ -15,6 +15,7 @@ import (
 // Agent is an agent that runs as a process beside its cluster instead of in it.
 type Agent struct {
 	Process *Process
+	cluster *rest.Config
 	bin     string
 	dir     string
 }
@@ -33,13 +34,18 @@ func StartAgent(ctx context.Context, cluster *rest.Config, bin, dir string, valu
 	if err := target.Agent(ctx, values, false); err != nil {
 		return nil, fmt.Errorf("installing the agent: %w", err)
 	}
-	account := filepath.Join(dir, "agent.kubeconfig")
-	if err := install.WriteAccount(ctx, cluster, fleet.SystemNamespace, "flotilla-agent", account); err != nil {
+	a := &Agent{cluster: cluster, bin: bin, dir: dir}
+	if err := install.WriteAccount(ctx, cluster, fleet.SystemNamespace, agentAccount, a.account()); err != nil {
 		return nil, err
 	}
-	a := &Agent{bin: bin, dir: dir}
 	return a, a.Start()
 }
+
+// agentAccount is the service account of the chart.
+const agentAccount = "flotilla-agent"
+
+// account is the kubeconfig that the agent acts with.
+func (a *Agent) account() string { return filepath.Join(a.dir, "agent.kubeconfig") }
 
 // Start runs the agent again after it was stopped. It has no disk: all it knows is on its cluster.
 func (a *Agent) Start() error {
@@ -47,8 +53,14 @@ func (a *Agent) Start() error {
 	if err != nil {
 		return err
 	}
-	a.Process, err = Start(path, a.LogPath(), "--kubeconfig", filepath.Join(a.dir, "agent.kubeconfig"), "--namespace", fleet.SystemNamespace)
-	return err
+	a.Process, err = Start(path, a.LogPath(), "--kubeconfig", a.account(), "--namespace", fleet.SystemNamespace)
+	if err != nil {
+		return err
+	}
+	go a.Process.keep(install.AccountLifetime, func(ctx context.Context) error {
+		return install.RenewAccount(ctx, a.cluster, fleet.SystemNamespace, agentAccount, a.account())
+	})
+	return nil
 }
 
 // LogPath is the file that the agent's log is appended to.

@@ -33,6 +33,7 @@ type HubOptions struct {
 	WebhookAddr   string // "" is a free port of 127.0.0.1
 	LeaseSeconds  int    // 0 is the chart's
 	WebhookSecret string // "" has the webhook deaf
+	APIServerURL  string // the hub's address as clusters reach it; "" is its own, for clusters on this machine
 }
 
 // Hub is a running hub.
@@ -79,15 +80,28 @@ func (h *Hub) StartController(ctx context.Context) error {
 	if err := install.WriteAccount(ctx, h.Config, fleet.SystemNamespace, "flotilla-controller", account); err != nil {
 		return err
 	}
-	if h.opts.WebhookAddr == "" {
-		h.opts.WebhookAddr = "127.0.0.1:0"
+	if h.Process, err = Start(path, h.LogPath(), h.arguments(account)...); err != nil {
+		return err
 	}
-	args := []string{"--kubeconfig", account, "--data-dir", filepath.Join(h.opts.Dir, "data"), "--webhook-addr", h.opts.WebhookAddr, "--metrics-addr", "127.0.0.1:0", "--leader-elect=false"}
+	go h.Process.keep(install.AccountLifetime, func(ctx context.Context) error {
+		return install.RenewAccount(ctx, h.Config, fleet.SystemNamespace, "flotilla-controller", account)
+	})
+	return nil
+}
+
+func (h *Hub) arguments(account string) []string {
+	webhook := h.opts.WebhookAddr
+	if webhook == "" {
+		webhook = "127.0.0.1:0"
+	}
+	args := []string{
+		"--kubeconfig", account, "--data-dir", filepath.Join(h.opts.Dir, "data"), "--api-server-url", h.opts.APIServerURL,
+		"--webhook-addr", webhook, "--metrics-addr", "127.0.0.1:0", "--leader-elect=false",
+	}
 	if h.opts.LeaseSeconds > 0 {
 		args = append(args, "--lease-seconds", fmt.Sprint(h.opts.LeaseSeconds))
 	}
-	h.Process, err = Start(path, h.LogPath(), args...)
-	return err
+	return args
 }
 
 // Token makes a registration token and returns the values for the agent's chart, as they stand in its Secret.

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -14,6 +15,7 @@ import (
 // Process is a program of ours that runs beside this one and ends with it, however it ends.
 type Process struct {
 	name string
+	log  string
 	cmd  *exec.Cmd
 	done chan struct{}
 	err  error
@@ -38,13 +40,29 @@ func program(bin, name string) (string, error) {
 	return path, nil
 }
 
+// keep calls renew at half of every life, and each minute when that goes wrong, as long as the program runs.
+func (p *Process) keep(life time.Duration, renew func(context.Context) error) {
+	for next := life / 2; ; {
+		select {
+		case <-p.done:
+			return
+		case <-time.After(next):
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		if next = life / 2; renew(ctx) != nil {
+			next = time.Minute
+		}
+		cancel()
+	}
+}
+
 // Start runs a program, its output appended to the file log. Nothing of our environment but PATH reaches it.
 func Start(program, log string, args ...string) (*Process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{name: filepath.Base(program), cmd: exec.Command(program, args...), done: make(chan struct{})}
+	p := &Process{name: filepath.Base(program), log: log, cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
 	p.cmd.SysProcAttr = endsWithParent()
@@ -70,8 +88,25 @@ func Start(program, log string, args ...string) (*Process, error) {
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err is how the program ended; read it after Done.
-func (p *Process) Err() error { return fmt.Errorf("%s ended: %w", p.name, p.err) }
+// Err is how the program ended, with the last line of its log; read it after Done.
+func (p *Process) Err() error {
+	how := "exit status 0"
+	if p.err != nil {
+		how = p.err.Error()
+	}
+	return fmt.Errorf("%s ended (%s): %s; its log is %s", p.name, how, lastLine(p.log), p.log)
+}
+
+// lastLine is the end of a log, for a person who wants to know at once.
+func lastLine(log string) string {
+	data, err := os.ReadFile(log)
+	if err != nil {
+		return "its log cannot be read"
+	}
+	text := strings.TrimSpace(string(data))
+	text = text[strings.LastIndex(text, "\n")+1:]
+	return text[:min(len(text), 500)]
+}
 
 // PID is the program's process ID.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
@@ -92,7 +127,7 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Wait returns when the program or ctx ends.
+// Wait returns when ctx ends, or, with an error, when the program does.
 func (p *Process) Wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():

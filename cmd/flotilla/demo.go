@@ -3,8 +3,10 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"flotilla.io/flotilla/demo"
 )
@@ -25,8 +27,8 @@ func demoCommand() *cobra.Command {
 			if o.Examples, err = filepath.Abs(o.Examples); err != nil {
 				return err
 			}
-			if info, err := os.Stdout.Stat(); err == nil {
-				o.Terminal = info.Mode()&os.ModeCharDevice != 0
+			if term.IsTerminal(int(os.Stdout.Fd())) {
+				o.Width = terminalWidth
 			}
 			return demo.Run(cmd.Context(), o)
 		},
@@ -34,5 +36,13 @@ func demoCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.Dir, "dir", ".demo", "everything that the demo makes; emptied at each start")
 	cmd.Flags().StringVar(&o.Examples, "examples", "examples", "a folder that becomes the fleet repo")
 	cmd.Flags().BoolVar(&o.Once, "once", false, "end when everything is Healthy")
+	cmd.Flags().DurationVar(&o.Patience, "timeout", 5*time.Minute, "how long the first rollout may take")
 	return cmd
+}
+
+func terminalWidth() int {
+	if width, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
+		return width
+	}
+	return 80
 }

@@ -23,6 +23,12 @@ const (
 	holdOther   = "AnotherHub"
 )
 
+// older tells whether an order is from a state of the hub before the one that was seen last. One of equal sequence that
+// says something else is: the hub grows the sequence with every write, so it was written on another past.
+func older(order v1alpha1.BundleDeploymentSpec, seen store.Record) bool {
+	return order.Sequence < seen.Sequence || order.Sequence == seen.Sequence && !equal(order, seen.Spec)
+}
+
 // accept takes in the hub's order: it decides whether the order counts, fetches and verifies all that it needs, and stores
 // it as the record. Until then the last record stands, whatever the order says.
 func (e *engine) accept(ctx context.Context, d *deployment) error {
@@ -36,11 +42,11 @@ func (e *engine) accept(ctx context.Context, d *deployment) error {
 		d.hold = hold
 		return nil
 	}
-	if sameHome(d.record, at) && order.Spec.Sequence < d.record.Sequence {
+	if sameHome(d.record, at) && older(order.Spec, d.record) {
 		d.hold = &v1alpha1.Hold{Reason: holdOlder, Message: fmt.Sprintf(
-			"the hub orders sequence %d, but %d was seen: the hub was restored from an older state; all is kept as it is until the hub "+
-				"orders a higher sequence, or somebody accepts the older state by annotation %s on the Cluster",
-			order.Spec.Sequence, d.record.Sequence, v1alpha1.AcceptSequenceAnnotation)}
+			"the hub orders sequence %d, but %d was seen: the hub was restored from an older state; all is kept as it is until "+
+				"`flotilla resume cluster/%s -n %s` makes what the hub wants now count",
+			order.Spec.Sequence, d.record.Sequence, order.Labels[v1alpha1.ClusterLabel], order.Labels[v1alpha1.ClusterNamespaceLabel])}
 		return nil
 	}
 	if order.UID == d.record.UID && at.namespace == d.record.Namespace && equal(order.Spec, d.record.Spec) {

@@ -66,14 +66,18 @@ func (s *Store) PublishLayer(ctx context.Context, l layer.Layer) (layer.Ref, err
 	return sealed.Ref, nil
 }
 
-// PublishFiles seals and writes the files of a bundle and returns the ID to put into spec.contentsId.
-func (s *Store) PublishFiles(ctx context.Context, files map[string][]byte) (layer.Ref, error) {
+// PublishFiles seals and writes the files of a bundle and returns what to put into spec.contentsId. have is the
+// contentsId that the bundle has: nothing is written for the same files.
+func (s *Store) PublishFiles(ctx context.Context, files map[string][]byte, have string) (layer.Ref, error) {
 	sealed, err := s.secret.SealFiles(files)
 	if err != nil {
 		return layer.Ref{}, fmt.Errorf("sealing source files: %w", err)
 	}
 	if ref, ok := s.known(sealed.ID); ok {
 		return ref, nil
+	}
+	if ID(sealed.Ref) == have {
+		return sealed.Ref, nil
 	}
 	return sealed.Ref, s.publish(ctx, sealed)
 }

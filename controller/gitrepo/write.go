@@ -67,7 +67,7 @@ func (r *Reconciler) write(ctx context.Context, in *run) error {
 }
 
 func (r *Reconciler) create(ctx context.Context, in *run, f *bundlereader.Found) error {
-	b, secret, err := r.desired(ctx, in, f)
+	b, secret, err := r.desired(ctx, in, f, "")
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (r *Reconciler) explainTaken(ctx context.Context, in *run, b *fleet.Bundle)
 }
 
 func (r *Reconciler) update(ctx context.Context, in *run, f *bundlereader.Found, old *fleet.Bundle) error {
-	b, secret, err := r.desired(ctx, in, f)
+	b, secret, err := r.desired(ctx, in, f, old.Spec.ContentsID)
 	if err != nil {
 		return err
 	}
@@ -135,11 +135,12 @@ func (r *Reconciler) update(ctx context.Context, in *run, f *bundlereader.Found,
 	return r.markSound(ctx, now)
 }
 
-// desired is the Bundle as it should be: files sealed into Content, values moved to its Secret.
-func (r *Reconciler) desired(ctx context.Context, in *run, f *bundlereader.Found) (*fleet.Bundle, *values.Secret, error) {
+// desired is the Bundle as it should be: files sealed into Content, values moved to its Secret. have is the contentsId
+// that it has.
+func (r *Reconciler) desired(ctx context.Context, in *run, f *bundlereader.Found, have string) (*fleet.Bundle, *values.Secret, error) {
 	b := f.Bundle.DeepCopy()
 	b.Namespace = in.repo.Namespace
-	ref, err := r.Store.PublishFiles(ctx, f.Files)
+	ref, err := r.Store.PublishFiles(ctx, f.Files, have)
 	if err != nil {
 		return nil, nil, fmt.Errorf("storing the files of %s: %w", f.Path, err)
 	}

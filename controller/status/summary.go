@@ -17,6 +17,8 @@ func StateOf(bd *fleet.BundleDeployment) fleet.BundleState {
 	switch {
 	case bd.Status.Health == fleet.HealthUnknown:
 		return fleet.Unknown
+	case bd.Status.Hold != nil:
+		return fleet.WaitApplied // what it reports besides is not about what the hub wants
 	case bd.Status.AppliedDeploymentID != bd.Spec.DeploymentID:
 		if c := fleet.Condition(bd.Status.Conditions, fleet.ConditionDeployed); c != nil && c.Status == "False" {
 			return fleet.ErrApplied
@@ -34,6 +36,9 @@ func StateOf(bd *fleet.BundleDeployment) fleet.BundleState {
 
 // MessageOf is what the agent says about a BundleDeployment that is not Ready.
 func MessageOf(bd *fleet.BundleDeployment) string {
+	if bd.Status.Hold != nil {
+		return bd.Status.Hold.Message
+	}
 	types := []string{fleet.ConditionDeployed}
 	if bd.Status.AppliedDeploymentID == bd.Spec.DeploymentID {
 		types = append(types, fleet.ConditionInstalled)

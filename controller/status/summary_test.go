@@ -34,6 +34,7 @@ func TestStateOf(t *testing.T) {
 		}, fleet.ErrApplied},
 		{"not ready goes before modified", func(bd *fleet.BundleDeployment) { bd.Status.Ready, bd.Status.NonModified = false, false }, fleet.NotReady},
 		{"staged only is OutOfSync, before modified", func(bd *fleet.BundleDeployment) { bd.Spec.StagedDeploymentID, bd.Status.NonModified = "s-2:a", false }, fleet.OutOfSync},
+		{"held is WaitApplied, whatever was applied before", func(bd *fleet.BundleDeployment) { bd.Status.Hold = &fleet.Hold{Message: "held"} }, fleet.WaitApplied},
 		{"drift is Modified", func(bd *fleet.BundleDeployment) { bd.Status.NonModified = false }, fleet.Modified},
 		{"a lost cluster is Unknown, whatever it said", func(bd *fleet.BundleDeployment) { bd.Status.Health = fleet.HealthUnknown }, fleet.Unknown},
 	} {

@@ -89,6 +89,7 @@ func healed(w *world.World) {
 }
 
 func TestTheAgentGoesOnHealingWithoutTheHub(t *testing.T) {
+	t.Parallel()
 	w := one(t, world.Options{})
 	hub, err := w.Fleet.Cluster("hub")
 	w.Check(err)
@@ -118,6 +119,7 @@ func TestTheAgentGoesOnHealingWithoutTheHub(t *testing.T) {
 }
 
 func TestABundleDeploymentDeletedByHandIsMadeAgainAndNothingGoes(t *testing.T) {
+	t.Parallel()
 	w := one(t, world.Options{})
 	list := &fleet.BundleDeploymentList{}
 	w.Check(w.Hub.Client.List(context.Background(), list))
@@ -135,6 +137,7 @@ func TestABundleDeploymentDeletedByHandIsMadeAgainAndNothingGoes(t *testing.T) {
 }
 
 func TestAHubThatWasWipedTakesNothingAway(t *testing.T) {
+	t.Parallel()
 	w := one(t, world.Options{OwnEtcd: true})
 	hub, err := w.Fleet.Cluster("hub")
 	w.Check(err)
@@ -142,7 +145,7 @@ func TestAHubThatWasWipedTakesNothingAway(t *testing.T) {
 	w.Check(hub.Wipe(context.Background()))
 	w.Check(hub.Start(context.Background()))
 	w.StartHub(hub)
-	logHas(w, "production", "flotilla join")
+	logHas(w, "production", "have the cluster join again with a new token")
 	damage(w)
 	healed(w)
 	still(w, "production")
@@ -156,6 +159,7 @@ func TestAHubThatWasWipedTakesNothingAway(t *testing.T) {
 }
 
 func TestAHubRestoredFromAnOldSnapshotIsHeldUntilAPersonSaysSo(t *testing.T) {
+	t.Parallel()
 	w := one(t, world.Options{OwnEtcd: true})
 	hub, err := w.Fleet.Cluster("hub")
 	w.Check(err)
@@ -224,6 +228,7 @@ func quiet(w *world.World, clusters ...string) {
 }
 
 func TestASettledFleetIsSilent(t *testing.T) {
+	t.Parallel()
 	w := twoClusters(t)
 	applyCompanyApps(w)
 	w.Settled("company-apps-apps-web", "company-apps-apps-api-service-production")

@@ -27,6 +27,7 @@ const canary = "canary-b52c19"
 
 // TestNoPlaintextOutOfPlace reads all that the hub holds but Secrets, and every log, and finds no canary.
 func TestNoPlaintextOutOfPlace(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.Options{Clusters: map[string]map[string]string{"production": {"env": "production"}}})
 	w.GitRepo("fleet", w.Repo("fleet", map[string]string{
 		"app/fleet.yaml":  "defaultNamespace: app\nhelm:\n  values:\n    password: " + canary + "\n  templateValues:\n    more: " + canary + "\n",

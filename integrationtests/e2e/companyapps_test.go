@@ -107,6 +107,7 @@ func applyCompanyApps(w *world.World) {
 }
 
 func TestAFleetUsersGitRepoWorksAsItStands(t *testing.T) {
+	t.Parallel()
 	w := twoClusters(t)
 	applyCompanyApps(w)
 	w.Settled("company-apps-apps-web", "company-apps-apps-api-service-production")

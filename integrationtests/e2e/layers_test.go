@@ -90,6 +90,7 @@ func layersOf(w *world.World, bundle string, want int) (map[string]int, map[stri
 }
 
 func TestFiftyClustersShareWhatTheyHaveInCommon(t *testing.T) {
+	t.Parallel()
 	const n = 50
 	w := world.New(t, world.Options{})
 	paperClusters(w, n)
@@ -249,6 +250,7 @@ func renderings(w *world.World) int {
 }
 
 func TestFiftyClustersWithCRDsOfTheirOwnNeedOneRendering(t *testing.T) {
+	t.Parallel()
 	const n = 50
 	w := world.New(t, world.Options{})
 	paperClusters(w, n)

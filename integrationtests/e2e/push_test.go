@@ -46,6 +46,7 @@ func says(w *world.World, namespace, name, want string) {
 }
 
 func TestAPushReachesEveryClusterAndTheRemovedIsPruned(t *testing.T) {
+	t.Parallel()
 	w := twoClusters(t)
 	url := w.Repo("fleet", map[string]string{
 		"app/fleet.yaml": "defaultNamespace: app\n",
@@ -64,6 +65,7 @@ func TestAPushReachesEveryClusterAndTheRemovedIsPruned(t *testing.T) {
 }
 
 func TestARenamedPathHandsItsObjectsOver(t *testing.T) {
+	t.Parallel()
 	w := twoClusters(t)
 	w.GitRepo("fleet", w.Repo("fleet", map[string]string{
 		"old/fleet.yaml": "defaultNamespace: app\n", "old/a.yaml": configMap("a", "one"), "old/b.yaml": configMap("b", "one"),
@@ -102,6 +104,7 @@ func uids(w *world.World, names ...string) map[string]types.UID {
 }
 
 func TestNamespacesCRDsAndClaimsStay(t *testing.T) {
+	t.Parallel()
 	w := twoClusters(t)
 	crd := `apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

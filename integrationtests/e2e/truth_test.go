@@ -50,6 +50,7 @@ func holds(w *world.World, what string, line func() string, parts ...string) {
 
 // TestKubectlTellsTheTruth follows one bundle through six moments.
 func TestKubectlTellsTheTruth(t *testing.T) {
+	t.Parallel()
 	w := twoClusters(t)
 	const bundle = "fleet-apps-web"
 	url := w.Repo("fleet", webChart)

@@ -4,17 +4,17 @@
 include localfleet/build.mk
 
 .DEFAULT_GOAL := build
-GO ?= go
 export CGO_ENABLED = 0
+
+# One after the other, also with -j: the machine is checked before anything is built, and builds use all cores by themselves.
+.NOTPARALLEL:
 
 .PHONY: build
 build: ## Build the three programs into bin/
-	@echo "building flotilla, flotilla-controller and flotilla-agent (4 minutes the first time on 2 cores, then seconds)"
-	@mkdir -p bin
-	@$(GO) build -ldflags "-s -w" -o bin/ ./cmd/...
+	@sh demo/build.sh
 
 .PHONY: check-machine
-check-machine:
+check-machine: ## Tell what this machine lacks for the demo
 	@sh demo/check-machine.sh
 
 .PHONY: demo
@@ -23,20 +23,20 @@ demo: check-machine localfleet build ## Run a fleet here; ONCE=1 ends when every
 
 .PHONY: test
 test: localfleet build vet ## Run all tests
-	$(GO) test -timeout 30m ./...
+	go test -timeout 30m ./...
 	$(MAKE) localfleet-test
 
 .PHONY: vet
 vet:
-	$(GO) vet ./...
+	go vet ./...
 
 .PHONY: generate
 generate: ## Make generated files anew: deepcopy, CRDs
-	$(GO) generate ./...
+	go generate ./...
 
 .PHONY: bench
 bench: ## Run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./bundle/...
+	go test -run '^$$' -bench . -benchmem ./bundle/...
 
 .PHONY: help
 help: ## List the targets

@@ -69,6 +69,7 @@ type deployment struct {
 // inbox is what came since the last pass.
 type inbox struct {
 	anew  bool // what came before is of another hub
+	whole bool // the order is from a list: a hub that was restored has lost what was written before
 	order *v1alpha1.BundleDeployment
 	gone  bool
 }
@@ -91,6 +92,9 @@ func (d *deployment) collect() {
 	defer d.mu.Unlock()
 	if d.inbox.anew {
 		d.order, d.gone, d.written = nil, false, nil
+	}
+	if d.inbox.whole {
+		d.written = nil
 	}
 	if d.inbox.order != nil {
 		d.order, d.gone = newer(d.inbox.order, d.written), false

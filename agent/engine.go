@@ -28,7 +28,7 @@ import (
 )
 
 // workers is how many deployments are worked on at once.
-const workers = 4
+const workers = 8
 
 // reporter writes statuses to the hub.
 type reporter interface {
@@ -45,7 +45,6 @@ type engine struct {
 	watches  *drift.Watches
 	claims   plan.Claims
 	queue    workqueue.TypedDelayingInterface[string]
-	notice   func() // something that concerns the whole agent changed
 
 	mu          sync.Mutex
 	home        home
@@ -58,7 +57,6 @@ func newEngine(log *slog.Logger, s *store.Store, layers *pull.Layers, tenants *t
 	return &engine{
 		log: log, store: s, layers: layers, tenants: tenants, accounts: accounts,
 		queue:       workqueue.NewTypedDelayingQueue[string](),
-		notice:      func() {},
 		deployments: map[string]*deployment{},
 		refs:        map[string]map[string]bool{},
 	}
@@ -165,6 +163,7 @@ type home struct {
 	namespace string   // the cluster namespace
 	hubUID    string   // "" if it is not known
 	hub       reporter // nil as long as the cluster has not joined
+	poke      func()   // what the cluster serves may have changed; nil as long as nobody wants to know
 }
 
 // joined tells the engine of the hub. What another hub ordered does not count any more, nor does what it lacked.

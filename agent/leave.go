@@ -144,6 +144,9 @@ func (e *engine) uninstall(ctx context.Context, d *deployment) error {
 		}
 		d.record = next
 		e.use(d.name)
+		if d.gone {
+			d.after(time.Second) // to be forgotten
+		}
 		e.log.Info("the bundle was taken away", "bundle", d.name, "kept", len(next.Kept))
 	}
 	e.watches.Want(d.name, d.needs())

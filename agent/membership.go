@@ -48,8 +48,7 @@ func newMembership(c Config, e *engine, keeper *register.Keeper, id register.Ide
 // run lives until ctx ends. What the hub renders with is reported before anything else.
 func (m *membership) run(ctx context.Context) {
 	m.engine.setHold(nil)
-	m.engine.joined(home{m.identity.ClusterNamespace, m.identity.HubUID, m.hub}, m.hub)
-	m.engine.notice = m.poke
+	m.engine.joined(home{m.identity.ClusterNamespace, m.identity.HubUID, m.hub, m.poke}, m.hub)
 	var wg sync.WaitGroup
 	wg.Go(func() { m.keeper.Renew(ctx, m.identity, m.hub) })
 	wg.Go(func() { m.beat(ctx) })

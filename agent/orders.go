@@ -8,7 +8,10 @@ import (
 // marked as missing, and that is all.
 
 // order brings a BundleDeployment as the hub has it now.
-func (e *engine) order(bd *v1alpha1.BundleDeployment) {
+func (e *engine) order(bd *v1alpha1.BundleDeployment) { e.take(bd, false) }
+
+// take brings an order; whole tells that it is from a list.
+func (e *engine) take(bd *v1alpha1.BundleDeployment, whole bool) {
 	bd.ManagedFields = nil
 	e.mu.Lock()
 	d := e.deployments[bd.Name]
@@ -18,7 +21,7 @@ func (e *engine) order(bd *v1alpha1.BundleDeployment) {
 		e.claims.Announce(bd.Name)
 	}
 	e.mu.Unlock()
-	d.post(func(in *inbox) { in.order, in.gone = bd, false })
+	d.post(func(in *inbox) { in.order, in.gone, in.whole = bd, false, whole })
 	e.wake(bd.Name)
 }
 
@@ -38,7 +41,7 @@ func (e *engine) orders(list []*v1alpha1.BundleDeployment) {
 		e.claims.Announce(bd.Name)
 	}
 	for _, bd := range list {
-		e.order(bd)
+		e.take(bd, true)
 	}
 	for _, name := range e.names() {
 		if !listed[name] {

@@ -134,6 +134,9 @@ func (e *engine) converge(ctx context.Context, d *deployment) error {
 		return err
 	}
 	err := e.step(ctx, d)
+	if at, _ := e.membership(); d.defined && at.poke != nil {
+		at.poke()
+	}
 	if len(d.misfit) > 0 && d.defined {
 		if err = e.open(ctx, d); err == nil {
 			err = e.step(ctx, d)

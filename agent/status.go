@@ -127,9 +127,7 @@ func (e *engine) facts(d *deployment) report.Facts {
 	if f.Waiting == "" && d.frozen != "" && (f.Applied != spec.DeploymentID || spec.DeploymentID == "") {
 		f.Waiting = d.frozen
 	}
-	if e.watches != nil {
-		f.Watching = e.watches.Problems(d.name)
-	}
+	f.Watching = e.watches.Problems(d.name)
 	d.objects(&f)
 	return f
 }

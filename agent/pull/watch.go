@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -26,16 +27,19 @@ type Receiver interface {
 // Watch watches the cluster's BundleDeployments until ctx ends. It is one request that the hub answers for as long as it
 // wants; list and watch are one where the hub can do that.
 func Watch(ctx context.Context, deployments *cache.ListWatch, to Receiver) {
-	told := &telling{deployments, to}
+	told := &telling{lw: deployments, to: to}
 	r := cache.NewReflectorWithOptions(told, &v1alpha1.BundleDeployment{}, &receiving{to},
 		cache.ReflectorOptions{Name: "hub", TypeDescription: "BundleDeployment"})
 	r.RunWithContext(ctx)
 }
 
-// telling tells the receiver how list and watch go.
+// telling tells the receiver how list and watch go. After a watch that could not be opened it has the reflector list
+// anew: the hub may have been restored from an older state meanwhile, and a watch from a version that it has not reached
+// yet would be silent about all that happens until it has. The reflector calls it from one goroutine.
 type telling struct {
-	lw *cache.ListWatch
-	to Receiver
+	lw   *cache.ListWatch
+	to   Receiver
+	away bool
 }
 
 func (t *telling) List(o metav1.ListOptions) (runtime.Object, error) {
@@ -48,12 +52,19 @@ func (t *telling) Watch(o metav1.ListOptions) (watch.Interface, error) {
 
 func (t *telling) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 	list, err := t.lw.ListWithContext(ctx, o)
+	t.away = t.away && err != nil
 	t.to.Trouble(err)
 	return list, err
 }
 
 func (t *telling) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	streamsList := o.SendInitialEvents != nil && *o.SendInitialEvents
+	if t.away && !streamsList {
+		t.away = false
+		return nil, apierrors.NewResourceExpired("the hub was away")
+	}
 	w, err := t.lw.WatchWithContext(ctx, o)
+	t.away = err != nil
 	t.to.Trouble(err)
 	return w, err
 }

@@ -35,8 +35,9 @@ generate: ## Make generated files anew: deepcopy, CRDs
 	go generate ./...
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: localfleet build ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./bundle/...
+	go test -run '^$$' -bench . -benchtime 1x ./integrationtests/bench
 
 .PHONY: help
 help: ## List the targets

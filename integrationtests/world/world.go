@@ -345,3 +345,9 @@ func (w *World) Flotilla(args ...string) string {
 	}
 	return string(out)
 }
+
+// Hook is the address of the hub's webhook, and HookSecret what its pushes are signed with.
+func (w *World) Hook() string { return "http://" + w.hook + "/" }
+
+// HookSecret is what the hub and the world's Git server share.
+func HookSecret() []byte { return []byte(hookSecret) }

@@ -8,9 +8,15 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/controller/cluster"
+	"flotilla.io/flotilla/controller/cluster/liveness"
 )
 
 // renew does what an agent does. Its clock is wrong by a day, which must not matter.
@@ -59,8 +65,31 @@ func TestALostClusterIsUnknown(t *testing.T) {
 	if took := time.Since(last); took < 2*leaseSeconds*time.Second || took > 6*leaseSeconds*time.Second {
 		t.Errorf("it was called lost %s after its last renewal, with a lease of %ds", took, 3*leaseSeconds)
 	}
+	if !anotherController(t).Lost(c.ClusterNamespace) {
+		t.Error("a controller that was started anew takes a lost cluster for well")
+	}
 	renew(t, agent, c.ClusterNamespace, "a")
 	shows("", corev1.ConditionTrue, "")
+	if anotherController(t).Lost(c.ClusterNamespace) {
+		t.Error("a controller that was started anew takes a well cluster for lost")
+	}
+}
+
+// anotherController is what a controller knows that was started just now.
+func anotherController(t *testing.T) *liveness.Liveness {
+	t.Helper()
+	mgr, err := ctrl.NewManager(theHub.config, ctrl.Options{
+		Scheme: scheme(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: cluster.ByObject()},
+	})
+	must(t, err)
+	l := liveness.New(clock.RealClock{})
+	must(t, l.Setup(mgr))
+	go func() { _ = mgr.Start(t.Context()) }()
+	if !mgr.GetCache().WaitForCacheSync(t.Context()) {
+		t.Fatal("the cache did not come up")
+	}
+	return l
 }
 
 func TestASettledFleetIsNotWritten(t *testing.T) {

@@ -35,8 +35,7 @@ func (r *Reconciler) guard(ctx context.Context, in *run) error {
 			in.holds[c.Status.Namespace] = hold
 		}
 	}
-	in.planUnTarget()
-	return nil
+	return r.planUnTarget(ctx, in)
 }
 
 func (r *Reconciler) holdOfNamespace(ctx context.Context, scope, name string) (rollout.Hold, bool, error) {
@@ -52,8 +51,10 @@ func (r *Reconciler) holdOfNamespace(ctx context.Context, scope, name string) (r
 	return hold, ok, nil
 }
 
-// planUnTarget lists the clusters that have the bundle and should no longer; those already on their way do not count.
-func (in *run) planUnTarget() {
+// planUnTarget lists the clusters that have the bundle and should no longer: those that it does not match now, and those of
+// workspaces that it may not reach any more. Clusters already on their way do not count, nor do deleted ones, which keep
+// what they have.
+func (r *Reconciler) planUnTarget(ctx context.Context, in *run) error {
 	var leaving []string
 	total := 0
 	for i := range in.have {
@@ -62,14 +63,22 @@ func (in *run) planUnTarget() {
 			continue
 		}
 		total++
-		if c := in.clusterOf(bd); c != nil && in.placeOf(bd) == nil {
-			leaving = append(leaving, c.Name)
+		if in.placeOf(bd) != nil {
+			continue
+		}
+		gone, err := r.clusterGone(ctx, bd)
+		if err != nil {
+			return err
+		}
+		if !gone {
+			leaving = append(leaving, bd.Labels[fleet.ClusterLabel])
 		}
 	}
 	if len(leaving) > 0 {
 		plan := rollout.NewUnTarget(leaving, total)
 		in.unTarget = &plan
 	}
+	return nil
 }
 
 // pendingUnTarget is the plan that waits for a person, for status.unTarget.

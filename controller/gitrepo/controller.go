@@ -57,7 +57,7 @@ type Reconciler struct {
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	r.read = map[client.ObjectKey]string{}
 	b := ctrl.NewControllerManagedBy(mgr).Named("gitrepo").
-		For(&fleet.GitRepo{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&fleet.GitRepo{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
 		Watches(&fleet.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.repoOf), builder.WithPredicates(bundleGone)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
 	if r.Pushed != nil {
@@ -321,7 +321,8 @@ func (r *Reconciler) forget(key client.ObjectKey) {
 	delete(r.read, key)
 }
 
-func stamp(in *run) string { return fmt.Sprintf("%s@%d", in.head, in.repo.Generation) }
+// stamp names all that Bundles are made from: the commit, and the GitRepo's spec and labels.
+func stamp(in *run) string { return fmt.Sprintf("%s@%d %v", in.head, in.repo.Generation, in.repo.Labels) }
 
 func polling(repo *fleet.GitRepo) time.Duration {
 	if p := repo.Spec.PollingInterval; p != nil && p.Duration > 0 {

@@ -164,7 +164,7 @@ func (r *Reconciler) deleteOlder(ctx context.Context, in *run) error {
 	}
 	for i := range list.Items {
 		o := list.Items[i].DeepCopy()
-		if o.UID == in.reg.UID || o.Spec.ClientID != in.reg.Spec.ClientID || !older(o, in.reg) {
+		if o.UID == in.reg.UID || o.Spec.ClientID != in.reg.Spec.ClientID || !superseded(o, in.reg) {
 			continue
 		}
 		if err := r.Client.Delete(ctx, o); client.IgnoreNotFound(err) != nil {
@@ -172,4 +172,11 @@ func (r *Reconciler) deleteOlder(ctx context.Context, in *run) error {
 		}
 	}
 	return nil
+}
+
+// superseded tells whether the grant of reg is an answer to o too: an older request, or one that the same agent made in the
+// same second, of which it may not be known here yet that it was granted.
+func superseded(o, reg *fleet.ClusterRegistration) bool {
+	sameAgent := bytes.Equal(o.Spec.PublicKey, reg.Spec.PublicKey)
+	return older(o, reg) || sameAgent && o.CreationTimestamp.Equal(&reg.CreationTimestamp)
 }

@@ -1,3 +1,5 @@
+// Package newcomer does what a person does who has just cloned the repository: runs the README's commands, and the ones
+// that the demo prints, word for word in a fresh shell.
 package newcomer
 
 import (
@@ -8,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"flotilla.io/flotilla/integrationtests/terminal"
 	"flotilla.io/flotilla/integrationtests/world"
 )
 
@@ -47,100 +50,97 @@ func printed(t *testing.T, output string) map[string][]string {
 
 // A newcomer runs the demo, and everything that it prints.
 func TestThePrintedCommandsWork(t *testing.T) {
-	dir := filepath.Join(folder(t), "de mo") // commands have to stand a blank in a path
-	p := newPerson(t, "git", "sh")
-	running := p.opens("/", demo(t, dir))
-	running.says(ready, 3*time.Minute)
-	if !strings.Contains(running.output(), "The nodes are simulated") {
+	dir := filepath.Join(terminal.Folder(t), "de mo") // commands have to stand a blank in a path
+	p := terminal.New(t, "git", "sh")
+	running := p.Opens("/", demo(t, dir))
+	running.Says(ready, 3*time.Minute)
+	if !strings.Contains(running.Output(), "The nodes are simulated") {
 		t.Error("the demo does not say that nodes are simulated")
 	}
-	commands := printed(t, running.output())
+	commands := printed(t, running.Output())
 
-	t.Run("a second demo says that one runs", func(t *testing.T) { secondDemo(t, p, dir, running.cmd.Process.Pid) })
-	t.Run("look around", func(t *testing.T) { lookAround(p.in(t), commands["look"]) })
-	t.Run("push a change", func(t *testing.T) { pushAChange(p.in(t), commands["push"]) })
-	t.Run("edit a live object", func(t *testing.T) { editALiveObject(p.in(t), commands["edit"]) })
-	t.Run("join a third cluster", func(t *testing.T) { joinAThird(p.in(t), commands["join"], commands["look"]) })
+	t.Run("a second demo says that one runs", func(t *testing.T) { secondDemo(t, p, dir, running.PID()) })
+	t.Run("look around", func(t *testing.T) { lookAround(p.In(t), commands["look"]) })
+	t.Run("push a change", func(t *testing.T) { pushAChange(p.In(t), commands["push"]) })
+	t.Run("edit a live object", func(t *testing.T) { editALiveObject(p.In(t), commands["edit"]) })
+	t.Run("join a third cluster", func(t *testing.T) { joinAThird(p.In(t), commands["join"], commands["look"]) })
 	t.Run("Ctrl-C", func(t *testing.T) {
-		running.ctrlC()
-		if err := running.ends(time.Minute); err != nil {
-			t.Errorf("the demo ends with %v and says\n%s", err, running.output())
+		running.CtrlC()
+		if err := running.Ends(time.Minute); err != nil {
+			t.Errorf("the demo ends with %v and says\n%s", err, running.Output())
 		}
-		nothingLeft(t, dir)
+		terminal.NothingLeft(t, dir)
 	})
 }
 
-// in is the same person in a subtest.
-func (p person) in(t *testing.T) person { return person{t, p.tmp, p.env} }
-
-func secondDemo(t *testing.T, p person, dir string, pid int) {
-	out, err := p.in(t).runs("/", demo(t, dir))
-	if exitCode(err) != 1 || !strings.Contains(out, fmt.Sprintf("a demo runs already in %s (process %d)", dir, pid)) {
+func secondDemo(t *testing.T, p terminal.Person, dir string, pid int) {
+	out, err := p.In(t).Runs("/", demo(t, dir))
+	if terminal.ExitCode(err) != 1 || !strings.Contains(out, fmt.Sprintf("a demo runs already in %s (process %d)", dir, pid)) {
 		t.Errorf("it ends with %v and says\n%s", err, out)
 	}
 }
 
-func lookAround(p person, commands []string) {
-	hub := p.mustRun(commands[0])
+func lookAround(p terminal.Person, commands []string) {
+	hub := p.MustRun(commands[0])
 	for _, want := range []string{"gitrepo.fleet.cattle.io/examples", "bundle.fleet.cattle.io/examples-apps-web", "production", "development"} {
 		if !strings.Contains(hub, want) {
-			p.t.Errorf("%s\nlacks %q:\n%s", commands[0], want, hub)
+			p.T.Errorf("%s\nlacks %q:\n%s", commands[0], want, hub)
 		}
 	}
 	for line := range strings.Lines(hub) {
 		if strings.Contains(line, "bundledeployment.") && !strings.Contains(line, "Healthy") {
-			p.t.Errorf("the demo says that all is Healthy, kubectl says %s", line)
+			p.T.Errorf("the demo says that all is Healthy, kubectl says %s", line)
 		}
 	}
-	if cluster := p.mustRun(commands[1]); !strings.Contains(cluster, "3/3") {
-		p.t.Errorf("%s\nshows no Deployment with 3 of 3 ready:\n%s", commands[1], cluster)
+	if cluster := p.MustRun(commands[1]); !strings.Contains(cluster, "3/3") {
+		p.T.Errorf("%s\nshows no Deployment with 3 of 3 ready:\n%s", commands[1], cluster)
 	}
 }
 
-func pushAChange(p person, commands []string) {
+func pushAChange(p terminal.Person, commands []string) {
 	for _, c := range commands[:4] {
-		p.mustRun(c)
+		p.MustRun(c)
 	}
 	begin, show := time.Now(), commands[4]
-	p.eventually(show, "Hello from a push")
-	p.eventually(strings.ReplaceAll(show, "--context production", "--context development"), "Hello from a push")
-	p.t.Logf("the push was on both clusters %s after git push returned", time.Since(begin).Round(time.Millisecond))
+	p.Eventually(show, "Hello from a push")
+	p.Eventually(strings.ReplaceAll(show, "--context production", "--context development"), "Hello from a push")
+	p.T.Logf("the push was on both clusters %s after git push returned", time.Since(begin).Round(time.Millisecond))
 }
 
-func editALiveObject(p person, commands []string) {
-	p.mustRun(commands[0])
-	took := p.eventually(commands[1], "Drifted", "deployment.apps web/web", "/spec/replicas", "3 → 5", "kubectl")
-	p.t.Logf("the drift was named %s after kubectl returned", took.Round(time.Millisecond))
+func editALiveObject(p terminal.Person, commands []string) {
+	p.MustRun(commands[0])
+	took := p.Eventually(commands[1], "Drifted", "deployment.apps web/web", "/spec/replicas", "3 → 5", "kubectl")
+	p.T.Logf("the drift was named %s after kubectl returned", took.Round(time.Millisecond))
 }
 
-func joinAThird(p person, commands, look []string) {
+func joinAThird(p terminal.Person, commands, look []string) {
 	for _, c := range commands[:2] {
-		p.mustRun(c)
+		p.MustRun(c)
 	}
-	agent := p.opens("/", commands[2])
-	agent.says("joined as cluster fleet-default/third", time.Minute)
+	agent := p.Opens("/", commands[2])
+	agent.Says("joined as cluster fleet-default/third", time.Minute)
 	deployments := strings.Replace(look[0], "gitrepos,bundles,bundledeployments", "bundledeployments -l fleet.cattle.io/cluster=third", 1)
 	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		out := p.mustRun(deployments)
+		out := p.MustRun(deployments)
 		if strings.Count(out, "Healthy") == 3 {
-			p.t.Logf("third was Healthy %s after it had joined", time.Since(begin).Round(time.Millisecond))
+			p.T.Logf("third was Healthy %s after it had joined", time.Since(begin).Round(time.Millisecond))
 			break
 		}
 		if time.Since(begin) > 90*time.Second {
-			p.t.Fatalf("%s\ndoes not read Healthy three times:\n%s", deployments, out)
+			p.T.Fatalf("%s\ndoes not read Healthy three times:\n%s", deployments, out)
 		}
 	}
-	agent.ctrlC()
-	agent.ends(time.Minute)
-	nothingLeft(p.t, p.tmp)
-	if strings.Contains(agent.output(), "flotilla:") {
-		p.t.Errorf("join --local ends with an error:\n%s", agent.output())
+	agent.CtrlC()
+	agent.Ends(time.Minute)
+	terminal.NothingLeft(p.T, p.Tmp)
+	if strings.Contains(agent.Output(), "flotilla:") {
+		p.T.Errorf("join --local ends with an error:\n%s", agent.Output())
 	}
 }
 
 // What does not get Healthy is named, with a code for scripts.
 func TestOnceSaysWhatIsNotHealthy(t *testing.T) {
-	home := folder(t)
+	home := terminal.Folder(t)
 	examples, dir := filepath.Join(home, "examples"), filepath.Join(home, "demo")
 	for name, text := range map[string]string{
 		"apps/good/cm.yaml":    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good}\n",
@@ -151,8 +151,8 @@ func TestOnceSaysWhatIsNotHealthy(t *testing.T) {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(examples, name)), 0o755))
 		must(t, os.WriteFile(filepath.Join(examples, name), []byte(text), 0o644))
 	}
-	out, err := newPerson(t, "git", "sh").runs("/", demo(t, dir, "--once", "--timeout 15s", "--examples", examples))
-	if exitCode(err) != 1 {
+	out, err := terminal.New(t, "git", "sh").Runs("/", demo(t, dir, "--once", "--timeout 15s", "--examples", examples))
+	if terminal.ExitCode(err) != 1 {
 		t.Errorf("it ends with %v", err)
 	}
 	_, last, found := strings.Cut(out, "after 15s not everything is Healthy:\n")
@@ -167,16 +167,23 @@ func TestOnceSaysWhatIsNotHealthy(t *testing.T) {
 	if strings.Contains(last, "examples-apps-good") {
 		t.Errorf("it names what is Healthy:\n%s", last)
 	}
-	nothingLeft(t, dir)
+	terminal.NothingLeft(t, dir)
 }
 
 func TestOnceThatIsEndedEarlyIsNoSuccess(t *testing.T) {
-	dir := filepath.Join(folder(t), "demo")
-	running := newPerson(t, "git", "sh").opens("/", demo(t, dir, "--once"))
-	running.says("installing the hub", time.Minute)
-	running.ctrlC()
-	if err := running.ends(time.Minute); exitCode(err) != 1 || !strings.Contains(running.output(), "ended before everything was Healthy") {
-		t.Errorf("it ends with %v and says\n%s", err, running.output())
+	dir := filepath.Join(terminal.Folder(t), "demo")
+	running := terminal.New(t, "git", "sh").Opens("/", demo(t, dir, "--once"))
+	running.Says("installing the hub", time.Minute)
+	running.CtrlC()
+	if err := running.Ends(time.Minute); terminal.ExitCode(err) != 1 || !strings.Contains(running.Output(), "ended before everything was Healthy") {
+		t.Errorf("it ends with %v and says\n%s", err, running.Output())
 	}
-	nothingLeft(t, dir)
+	terminal.NothingLeft(t, dir)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

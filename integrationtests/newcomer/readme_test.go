@@ -11,6 +11,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"flotilla.io/flotilla/integrationtests/terminal"
 	"flotilla.io/flotilla/integrationtests/world"
 )
 
@@ -41,27 +42,27 @@ func blocks(t *testing.T, readme, language string) (commands []string) {
 //   - make test would run this test again: MAKEFLAGS has make print what it would run, and fail where it could not.
 func TestTheReadmeIsFollowedWordForWord(t *testing.T) {
 	root := filepath.Dir(world.Bin(t))
-	clone := filepath.Join(folder(t), "flotilla")
-	p := newPerson(t, "go", "make", "git", "sh")
-	p.mustRun("git clone -q '" + root + "' '" + clone + "'")
+	clone := filepath.Join(terminal.Folder(t), "flotilla")
+	p := terminal.New(t, "go", "make", "git", "sh")
+	p.MustRun("git clone -q '" + root + "' '" + clone + "'")
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS"} {
-		p.env = append(p.env, name+"="+goEnv(t, name))
+		p = p.With(name + "=" + goEnv(t, name))
 	}
-	p.env = append(p.env, "FLOTILLA_CACHE="+cache(t, root))
+	p = p.With("FLOTILLA_CACHE=" + cache(t, root))
 	wants := map[string]string{"make demo": "every bundle is Healthy on every cluster that it is for", "make test": "go test"}
 	for _, command := range blocks(t, filepath.Join(clone, "README.md"), "sh") {
 		once := p
 		switch command {
 		case "make demo":
-			once.env = append(slices.Clone(p.env), "ONCE=1")
+			once = p.With("ONCE=1")
 		case "make test":
-			once.env = append(slices.Clone(p.env), "MAKEFLAGS=n")
+			once = p.With("MAKEFLAGS=n")
 		}
-		out, err := once.runs(clone, command)
+		out, err := once.Runs(clone, command)
 		if err != nil || !strings.Contains(out, wants[command]) {
 			t.Fatalf("%s\n%v:\n%s", command, err, out)
 		}
-		nothingLeft(t, clone)
+		terminal.NothingLeft(t, clone)
 	}
 }
 

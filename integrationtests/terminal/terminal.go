@@ -1,6 +1,6 @@
-// Package newcomer does what a person does who has just cloned the repository: runs the README's commands, and the ones
-// that the demo prints, word for word in a fresh shell.
-package newcomer
+// Package terminal is a person at a machine for tests: commands run in fresh shells with a bare PATH and an empty home, and
+// Ctrl-C ends them as a terminal's does.
+package terminal
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,14 +24,15 @@ env expand expr factor false fmt fold groups head hostid id install join link ln
 nohup nproc numfmt od paste pathchk pr printenv printf pwd readlink realpath rm rmdir seq sha1sum sha256sum sha512sum shuf sleep
 sort split stat stty sum sync tac tail tee test timeout touch tr true truncate tsort tty uname unexpand uniq unlink wc who whoami yes`
 
-// person is somebody at a machine with a shell, coreutils and the given programs, and an empty home.
-type person struct {
-	t   *testing.T
-	tmp string // for temporary files
-	env []string
+// Person is somebody at a machine.
+type Person struct {
+	T   *testing.T
+	Tmp string   // TMPDIR of the commands
+	Env []string // all that the commands see
 }
 
-func newPerson(t *testing.T, programs ...string) person {
+// New is a person with coreutils and these programs on PATH, and nothing else, and with an empty home.
+func New(t *testing.T, programs ...string) Person {
 	t.Helper()
 	path := t.TempDir()
 	for _, name := range append(strings.Fields(coreutils), programs...) {
@@ -44,11 +46,23 @@ func newPerson(t *testing.T, programs ...string) person {
 		}
 	}
 	tmp := t.TempDir()
-	return person{t, tmp, []string{"PATH=" + path, "HOME=" + t.TempDir(), "TMPDIR=" + tmp}}
+	return Person{t, tmp, []string{"PATH=" + path, "HOME=" + t.TempDir(), "TMPDIR=" + tmp}}
 }
 
-// session is a command that runs in a terminal of its own.
-type session struct {
+// In is the same person in a subtest.
+func (p Person) In(t *testing.T) Person {
+	p.T = t
+	return p
+}
+
+// With is the same person with more in the environment.
+func (p Person) With(env ...string) Person {
+	p.Env = append(slices.Clone(p.Env), env...)
+	return p
+}
+
+// Session is a command that runs in a terminal of its own.
+type Session struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	mu   sync.Mutex
@@ -58,32 +72,33 @@ type session struct {
 }
 
 // Write takes what the command prints.
-func (s *session) Write(p []byte) (int, error) {
+func (s *Session) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.Write(p)
 }
 
-func (s *session) output() string {
+// Output is what the command has printed so far.
+func (s *Session) Output() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()
 }
 
-// opens starts a command in a fresh shell in dir. It is ended with the test.
-func (p person) opens(dir, command string) *session {
-	p.t.Helper()
-	s := &session{t: p.t, cmd: exec.Command("/bin/sh", "-c", command), done: make(chan struct{})}
-	s.cmd.Dir, s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = dir, p.env, s, s
+// Opens starts a command in a fresh shell in dir. It is ended with the test.
+func (p Person) Opens(dir, command string) *Session {
+	p.T.Helper()
+	s := &Session{t: p.T, cmd: exec.Command("/bin/sh", "-c", command), done: make(chan struct{})}
+	s.cmd.Dir, s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = dir, p.Env, s, s
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	s.cmd.WaitDelay = 10 * time.Second
-	must(p.t, s.cmd.Start())
+	must(p.T, s.cmd.Start())
 	go func() {
 		s.err = s.cmd.Wait()
 		close(s.done)
 	}()
-	p.t.Cleanup(func() {
-		s.ctrlC()
+	p.T.Cleanup(func() {
+		s.CtrlC()
 		select {
 		case <-s.done:
 		case <-time.After(time.Minute):
@@ -93,63 +108,66 @@ func (p person) opens(dir, command string) *session {
 	return s
 }
 
-// ctrlC does what a terminal does: it signals all of the foreground's process group.
-func (s *session) ctrlC() { _ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGINT) }
+// PID is the process ID of the shell, or of what it has been replaced with by exec.
+func (s *Session) PID() int { return s.cmd.Process.Pid }
 
-// ends waits for the command and returns how it ended.
-func (s *session) ends(within time.Duration) error {
+// CtrlC does what a terminal does: it signals all of the foreground's process group.
+func (s *Session) CtrlC() { _ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGINT) }
+
+// Ends waits for the command and returns how it ended.
+func (s *Session) Ends(within time.Duration) error {
 	s.t.Helper()
 	select {
 	case <-s.done:
 		return s.err
 	case <-time.After(within):
-		s.t.Fatalf("%s\nstill runs after %s; it said\n%s", s.cmd.Args[2], within, s.output())
+		s.t.Fatalf("%s\nstill runs after %s; it said\n%s", s.cmd.Args[2], within, s.Output())
 		return nil
 	}
 }
 
-// says waits until the command has printed text.
-func (s *session) says(text string, within time.Duration) {
+// Says waits until the command has printed text.
+func (s *Session) Says(text string, within time.Duration) {
 	s.t.Helper()
-	for deadline := time.Now().Add(within); !strings.Contains(s.output(), text); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(within); !strings.Contains(s.Output(), text); time.Sleep(50 * time.Millisecond) {
 		select {
 		case <-s.done:
-			if !strings.Contains(s.output(), text) {
-				s.t.Fatalf("%s\nended (%v) and never said %q, but\n%s", s.cmd.Args[2], s.err, text, s.output())
+			if !strings.Contains(s.Output(), text) {
+				s.t.Fatalf("%s\nended (%v) and never said %q, but\n%s", s.cmd.Args[2], s.err, text, s.Output())
 			}
 			return
 		default:
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%s\ndid not say %q within %s, but\n%s", s.cmd.Args[2], text, within, s.output())
+			s.t.Fatalf("%s\ndid not say %q within %s, but\n%s", s.cmd.Args[2], text, within, s.Output())
 		}
 	}
 }
 
-// runs runs a command in a fresh shell and returns what it printed.
-func (p person) runs(dir, command string) (string, error) {
-	p.t.Helper()
-	s := p.opens(dir, command)
-	err := s.ends(10 * time.Minute)
-	return s.output(), err
+// Runs runs a command in a fresh shell and returns what it printed.
+func (p Person) Runs(dir, command string) (string, error) {
+	p.T.Helper()
+	s := p.Opens(dir, command)
+	err := s.Ends(10 * time.Minute)
+	return s.Output(), err
 }
 
-// must run: a command that fails ends the test.
-func (p person) mustRun(command string) string {
-	p.t.Helper()
-	out, err := p.runs("/", command)
+// MustRun is Runs: a command that fails ends the test.
+func (p Person) MustRun(command string) string {
+	p.T.Helper()
+	out, err := p.Runs("/", command)
 	if err != nil {
-		p.t.Fatalf("%s\n%v:\n%s", command, err, out)
+		p.T.Fatalf("%s\n%v:\n%s", command, err, out)
 	}
 	return out
 }
 
-// eventually runs a command until it prints all of the texts, and tells how long that took.
-func (p person) eventually(command string, texts ...string) time.Duration {
-	p.t.Helper()
+// Eventually runs a command until it prints all of the texts, and tells how long that took.
+func (p Person) Eventually(command string, texts ...string) time.Duration {
+	p.T.Helper()
 	begin := time.Now()
 	for {
-		out := p.mustRun(command)
+		out := p.MustRun(command)
 		missing := ""
 		for _, text := range texts {
 			if !strings.Contains(out, text) {
@@ -160,13 +178,13 @@ func (p person) eventually(command string, texts ...string) time.Duration {
 			return time.Since(begin)
 		}
 		if time.Since(begin) > 90*time.Second {
-			p.t.Fatalf("%s\ndoes not print %q but\n%s", command, missing, out)
+			p.T.Fatalf("%s\ndoes not print %q but\n%s", command, missing, out)
 		}
 	}
 }
 
-// nothingLeft fails the test when a process still runs that was started for the folder. Only Linux can tell.
-func nothingLeft(t *testing.T, folder string) {
+// NothingLeft fails the test when a process still runs that was started for the folder. Only Linux can tell.
+func NothingLeft(t *testing.T, folder string) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		return
@@ -199,8 +217,8 @@ func processes(t *testing.T, folder string) (found []string) {
 	return found
 }
 
-// exitCode of a command that ended by itself.
-func exitCode(err error) int {
+// ExitCode of a command that ended by itself.
+func ExitCode(err error) int {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return exit.ExitCode()
@@ -211,8 +229,8 @@ func exitCode(err error) int {
 	return 0
 }
 
-// folder is a short one: a socket's path has a limit.
-func folder(t *testing.T) string {
+// Folder is a short one: a socket's path has a limit.
+func Folder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "fln")
 	must(t, err)

@@ -322,7 +322,9 @@ func (r *Reconciler) forget(key client.ObjectKey) {
 }
 
 // stamp names all that Bundles are made from: the commit, and the GitRepo's spec and labels.
-func stamp(in *run) string { return fmt.Sprintf("%s@%d %v", in.head, in.repo.Generation, in.repo.Labels) }
+func stamp(in *run) string {
+	return fmt.Sprintf("%s@%d %v", in.head, in.repo.Generation, in.repo.Labels)
+}
 
 func polling(repo *fleet.GitRepo) time.Duration {
 	if p := repo.Spec.PollingInterval; p != nil && p.Duration > 0 {

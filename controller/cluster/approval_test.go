@@ -138,15 +138,13 @@ func TestTakingOver(t *testing.T) {
 		wantRevoked(t, first.Token, agentOf)
 	})
 	t.Run("a cluster that was made with the clientID takes the first key", func(t *testing.T) {
-		must(t, theHub.client.Create(t.Context(), &fleet.Cluster{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ws, Name: "c"}, Spec: fleet.ClusterSpec{ClientID: "c"},
-		}))
+		newCluster(t, ws, "c", fleet.ClusterSpec{ClientID: "c"}, nil)
 		if c := newJoiner(t, v, "c").join(); c.ClusterName != "c" {
 			t.Errorf("joined as %s", c.ClusterName)
 		}
 	})
 	t.Run("a cluster that was made without one waits for a person", func(t *testing.T) {
-		must(t, theHub.client.Create(t.Context(), &fleet.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: ws, Name: "d"}}))
+		newCluster(t, ws, "d", fleet.ClusterSpec{}, nil)
 		j := newJoiner(t, v, "d").named("d")
 		reg := j.answer(j.ask(), fleet.ReasonAwaitingApproval)
 		approve(t, reg, true)

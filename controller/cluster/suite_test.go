@@ -58,6 +58,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (int, error) {
+	ctrl.SetLogger(logr.New(funcr.New(func(prefix, args string) { theHub.denied.hear(prefix + " " + args) }, funcr.Options{}).GetSink()))
 	dir, err := os.MkdirTemp("", "fljoin")
 	if err != nil {
 		return 1, err
@@ -113,7 +114,6 @@ func startHub(ctx context.Context, local *localfleet.Fleet, dir string) error {
 
 // startManager runs the reconcilers of this package, and keeps what the API server denies them.
 func startManager(ctx context.Context, cfg *rest.Config) error {
-	ctrl.SetLogger(logr.New(funcr.New(func(prefix, args string) { theHub.denied.hear(prefix + " " + args) }, funcr.Options{}).GetSink()))
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme: scheme(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: cluster.ByObject()},

@@ -126,6 +126,9 @@ const (
 	AcceptSequenceAnnotation = "flotilla.io/accept-sequence"
 )
 
+// PathAnnotation on a Bundle is its directory in the repository. Flotilla.
+const PathAnnotation = "flotilla.io/path"
+
 // Finalizers, as Fleet names them. BundleDeployments have none of ours; Fleet's is dropped where it is found.
 const (
 	// GitRepoFinalizer on GitRepos.

@@ -2,7 +2,9 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -206,9 +208,35 @@ func (in *run) condition(kind string, s *stop) (value corev1.ConditionStatus, re
 		return "False", "", ""
 	}
 	if failed := in.failures(); len(failed) > 0 {
-		return "False", "RenderFailed", sampleOf(failed) + in.running()
+		return "False", in.reason(), sampleOf(failed) + in.running()
 	}
 	return "True", "", ""
+}
+
+// reason is that of the first failure: what the renderer found, or RenderFailed.
+func (in *run) reason() string {
+	first := in.places[slices.IndexFunc(in.places, func(p *place) bool { return p.err != nil })]
+	var wrong *render.Error
+	var missing *render.NotServedError
+	switch {
+	case errors.As(first.err, &wrong):
+		return wrong.Reason
+	case errors.As(first.err, &missing):
+		return fleet.ConditionNotServed
+	}
+	return render.ReasonRenderFailed
+}
+
+// sentence says what is wrong with a place. The renderer names files as the bundle has them: in which directory that is
+// stands in front.
+func (in *run) sentence(err error) string {
+	var wrong *render.Error
+	var missing *render.NotServedError
+	dir := in.bundle.Annotations[fleet.PathAnnotation]
+	if dir == "" || dir == "." || !errors.As(err, &wrong) && !errors.As(err, &missing) {
+		return err.Error()
+	}
+	return "in " + dir + ": " + err.Error()
 }
 
 // falseOf: NotServed and Held are bad when True, the others when False.
@@ -227,7 +255,7 @@ func (in *run) failures() []string {
 		if p.err == nil {
 			continue
 		}
-		m := p.err.Error()
+		m := in.sentence(p.err)
 		if count[m]++; count[m] == 1 {
 			first[m] = p.name()
 			order = append(order, m)

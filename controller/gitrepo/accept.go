@@ -109,6 +109,9 @@ func reasonIf(b bool, reason string) string {
 	return ""
 }
 
+// oneLine is an error as a condition shows it: kubectl cuts a message at its first line.
+func oneLine(err error) string { return strings.Join(strings.Split(err.Error(), "\n"), "; ") }
+
 // joinFirst joins the first n sentences and counts the rest.
 func joinFirst(in []string, n int) string {
 	if len(in) <= n {

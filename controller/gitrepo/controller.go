@@ -179,7 +179,7 @@ func (r *Reconciler) find(_ context.Context, in *run) error {
 	}
 	in.found = found
 	if in.partial = err; err != nil {
-		in.problems = append(in.problems, err.Error())
+		in.problems = append(in.problems, oneLine(err))
 	}
 	for i := range found {
 		in.judge(&found[i])
@@ -201,7 +201,7 @@ func (in *run) judge(f *bundlereader.Found) {
 		}
 	}
 	if f.Err != nil {
-		in.problems = append(in.problems, f.Err.Error())
+		in.problems = append(in.problems, oneLine(f.Err))
 	}
 }
 
@@ -282,7 +282,7 @@ func (r *Reconciler) fail(in *run, now *fleet.GitRepo, err error) {
 	if f, ok := err.(*failure); ok {
 		reason = f.reason
 	}
-	message := err.Error()
+	message := oneLine(err)
 	if in.repo.Status.Commit != "" {
 		message += fmt.Sprintf("; %s stays deployed", short(in.repo.Status.Commit))
 	}

@@ -26,8 +26,6 @@ import (
 const (
 	// writtenAnnotation is the hash of the spec as this reconciler wrote it: another hash means that somebody edited it.
 	writtenAnnotation = "flotilla.io/written"
-	// PathAnnotation is the directory of a Bundle in its repository, so that a broken fleet.yaml finds its Bundle.
-	PathAnnotation = "flotilla.io/path"
 	// AuthorAnnotation and SubjectAnnotation tell who changed a Bundle last, and with which words.
 	AuthorAnnotation  = "flotilla.io/commit-author"
 	SubjectAnnotation = "flotilla.io/commit-subject"
@@ -99,7 +97,7 @@ func (r *Reconciler) explainTaken(ctx context.Context, in *run, b *fleet.Bundle)
 		owner = "HelmOp " + name
 	}
 	in.problems = append(in.problems, fmt.Sprintf("%s: bundle name %s is taken by %s; give this one another `name:` in its fleet.yaml",
-		b.Annotations[PathAnnotation], b.Name, owner))
+		b.Annotations[fleet.PathAnnotation], b.Name, owner))
 	return nil
 }
 
@@ -159,7 +157,7 @@ func (r *Reconciler) desired(ctx context.Context, in *run, f *bundlereader.Found
 		return nil, nil, fmt.Errorf("encoding bundle %s: %w", b.Name, err)
 	}
 	b.Labels[fleet.RepoLabel] = in.repo.Name
-	b.Annotations[PathAnnotation] = f.Path
+	b.Annotations[fleet.PathAnnotation] = f.Path
 	b.Annotations[writtenAnnotation] = specHash(b)
 	return b, secret, nil
 }
@@ -181,7 +179,7 @@ func (r *Reconciler) markBroken(ctx context.Context, in *run, old *fleet.Bundle,
 	if old == nil {
 		return nil
 	}
-	message := cause.Error()
+	message := oneLine(cause)
 	if commit := old.Labels[fleet.CommitLabel]; commit != "" {
 		message = fmt.Sprintf("%s: %s; %s stays deployed", short(in.head), message, short(commit))
 	}
@@ -220,7 +218,7 @@ func (r *Reconciler) prune(ctx context.Context, in *run) error {
 	}
 	for i := range have {
 		b := &have[i]
-		if names[b.Name] || broken[b.Annotations[PathAnnotation]] || !b.DeletionTimestamp.IsZero() {
+		if names[b.Name] || broken[b.Annotations[fleet.PathAnnotation]] || !b.DeletionTimestamp.IsZero() {
 			continue
 		}
 		if err := r.Client.Delete(ctx, b, client.Preconditions{UID: &b.UID}); client.IgnoreNotFound(err) != nil {
@@ -269,7 +267,7 @@ func existing(have []fleet.Bundle, f *bundlereader.Found) *fleet.Bundle {
 	}
 	if f.Err != nil {
 		for i := range have {
-			if have[i].Annotations[PathAnnotation] == f.Path {
+			if have[i].Annotations[fleet.PathAnnotation] == f.Path {
 				return &have[i]
 			}
 		}

@@ -71,6 +71,9 @@ func deleteOnce(ctx context.Context, p Prune) (Outcome, error) {
 	if apierrors.IsNotFound(err) {
 		return Gone, nil
 	}
+	if apierrors.IsForbidden(err) && p.Item.UID == "" {
+		return Foreign, nil // an apply reads first: what the tenant may not read, it never created
+	}
 	if err != nil {
 		return "", err
 	}

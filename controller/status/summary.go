@@ -20,7 +20,7 @@ func StateOf(bd *fleet.BundleDeployment) fleet.BundleState {
 	case bd.Status.Hold != nil:
 		return fleet.WaitApplied // what it reports besides is not about what the hub wants
 	case bd.Status.AppliedDeploymentID != bd.Spec.DeploymentID:
-		if c := fleet.Condition(bd.Status.Conditions, fleet.ConditionDeployed); c != nil && c.Status == "False" {
+		if c := fleet.Condition(bd.Status.Conditions, fleet.ConditionDeployed); c != nil && c.Status == "False" && c.Reason == fleet.ReasonError {
 			return fleet.ErrApplied
 		}
 		return fleet.WaitApplied

@@ -32,6 +32,10 @@ func TestStateOf(t *testing.T) {
 			bd.Status.AppliedDeploymentID = "s-0:a"
 			fleet.SetCondition(&bd.Status.Conditions, fleet.ConditionDeployed, "False", "Error", "no")
 		}, fleet.ErrApplied},
+		{"what is waited for is no error", func(bd *fleet.BundleDeployment) {
+			bd.Status.AppliedDeploymentID = "s-0:a"
+			fleet.SetCondition(&bd.Status.Conditions, fleet.ConditionDeployed, "False", "Waiting", "kind Boat is not served yet")
+		}, fleet.WaitApplied},
 		{"not ready goes before modified", func(bd *fleet.BundleDeployment) { bd.Status.Ready, bd.Status.NonModified = false, false }, fleet.NotReady},
 		{"staged only is OutOfSync, before modified", func(bd *fleet.BundleDeployment) { bd.Spec.StagedDeploymentID, bd.Status.NonModified = "s-2:a", false }, fleet.OutOfSync},
 		{"held is WaitApplied, whatever was applied before", func(bd *fleet.BundleDeployment) { bd.Status.Hold = &fleet.Hold{Message: "held"} }, fleet.WaitApplied},

@@ -154,7 +154,7 @@ func TestKustomizeDirOfGitRepoTargets(t *testing.T) {
 }
 
 func TestUnclaimed(t *testing.T) {
-	const tail = ": no bundle takes it up, so nothing of it is deployed; put a fleet.yaml beside it, name it in one, or list it in .fleetignore"
+	const chart, kustomization = "nothing of it is deployed", "it is not built"
 	for _, c := range []struct {
 		rule  string
 		files []string
@@ -189,7 +189,15 @@ func TestUnclaimed(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range got {
-				got[i] = strings.TrimSuffix(got[i], tail)
+				file, what, _ := strings.Cut(got[i], ": ")
+				so := kustomization
+				if strings.HasSuffix(file, chartFile) {
+					so = chart
+				}
+				if what != "no bundle takes it up, so "+so+"; put a fleet.yaml beside it, name it in one, or list it in .fleetignore" {
+					t.Errorf("%s: %s", file, what)
+				}
+				got[i] = file
 			}
 			if text := strings.Join(got, " "); text != c.want {
 				t.Errorf("got %s, want %s", text, c.want)

@@ -32,8 +32,8 @@ func Unclaimed(tree Tree, repo Repo, found []Found) ([]string, error) {
 			case file == "":
 				return nil
 			case !claimed(dir, file, found):
-				list = append(list, fmt.Sprintf("%s: no bundle takes it up, so nothing of it is deployed; put a %s beside it, name it in one, or list it in %s",
-					file, fleetyaml.Name, ignoreFile))
+				list = append(list, fmt.Sprintf("%s: no bundle takes it up, so %s; put a %s beside it, name it in one, or list it in %s",
+					file, becomes(file), fleetyaml.Name, ignoreFile))
 			case path.Base(file) != chartFile:
 				return nil
 			}
@@ -42,6 +42,14 @@ func Unclaimed(tree Tree, repo Repo, found []Found) ([]string, error) {
 	}
 	slices.Sort(list)
 	return slices.Compact(list), errors.Join(errs...)
+}
+
+// becomes says what is made of a chart or kustomization that nobody takes up.
+func becomes(file string) string {
+	if path.Base(file) == chartFile {
+		return "nothing of it is deployed"
+	}
+	return "it is not built"
 }
 
 // marker is the file that makes a chart or kustomization of a directory, "" when there is none.

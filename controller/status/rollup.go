@@ -153,8 +153,18 @@ func (r *Reconciler) gitRepo(ctx context.Context, req ctrl.Request) (ctrl.Result
 			st.Display.State = fleet.DisplayGitUpdating
 		}
 		st.Display.Message, st.Display.Error = message, message != ""
-		setReady(&st.Conditions, message)
+		setRepoReady(&st.Conditions, message)
 	}))
+}
+
+// setRepoReady writes the Ready condition. Where all is well it still tells of what lies below the paths and is not deployed:
+// kubectl shows that message, and nobody would look further.
+func setRepoReady(conditions *[]fleet.GenericCondition, message string) {
+	if idle := fleet.Condition(*conditions, ConditionUnclaimed); message == "" && idle != nil && idle.Status == "True" {
+		fleet.SetCondition(conditions, fleet.ConditionReady, corev1.ConditionTrue, ConditionUnclaimed, idle.Message)
+		return
+	}
+	setReady(conditions, message)
 }
 
 // repoProblems are the GitRepo's own: a source that cannot be read, a bundle that cannot be parsed.

@@ -29,7 +29,21 @@ func (r *Reconciler) retire(ctx context.Context, in *run) error {
 			return err
 		}
 	}
+	if in.unTarget == nil {
+		return r.useUpApproval(ctx, in)
+	}
 	return nil
+}
+
+// useUpApproval takes a person's word back once nothing waits for it any more: the same clusters may be about to leave again
+// some day, by mistake.
+func (r *Reconciler) useUpApproval(ctx context.Context, in *run) error {
+	if _, given := in.bundle.Annotations[fleet.ApproveAnnotation]; !given {
+		return nil
+	}
+	before := in.bundle.DeepCopy()
+	delete(in.bundle.Annotations, fleet.ApproveAnnotation)
+	return client.IgnoreNotFound(r.Client.Patch(ctx, in.bundle, client.MergeFrom(before)))
 }
 
 // takeAway moves one BundleDeployment a step further towards its end.

@@ -70,7 +70,7 @@ func (u UnTarget) Approved(annotations map[string]string) bool {
 
 // Message says what is held and which command ends it.
 func (u UnTarget) Message(namespace, bundle string) string {
-	return fmt.Sprintf("held: this would take the bundle away from %d of %d clusters (%s); they keep what they have. "+
+	return fmt.Sprintf("this would take the bundle away from %d of %d clusters (%s); they keep what they have. "+
 		"`flotilla approve bundle/%s -n %s` lets it happen", len(u.Clusters), u.Total, Sample(u.Clusters), bundle, namespace)
 }
 

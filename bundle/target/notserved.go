@@ -127,8 +127,6 @@ func NotServedKind(kind string) (field Unserved, ok bool) {
 		return Unserved{kind, false, "charts are not yet fetched from Helm repositories; nothing is deployed from it"}, true
 	case "ImageScan":
 		return Unserved{kind, false, "image tags are not yet written back"}, true
-	case "BundleNamespaceMapping":
-		return Unserved{kind, false, "bundles go to clusters of their own namespace only"}, true
 	case "Schedule":
 		return Unserved{kind, false, "clusters are deployed to at any time, as in Fleet while schedules are switched off"}, true
 	case "GitRepoRestriction", "Policy":

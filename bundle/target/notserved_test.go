@@ -158,7 +158,9 @@ func TestNotServedKinds(t *testing.T) {
 			t.Errorf("%s: %v, %v", kind, field, ok)
 		}
 	}
-	if _, ok := NotServedKind("GitRepo"); ok {
-		t.Error("GitRepo is served")
+	for _, kind := range []string{"GitRepo", "BundleNamespaceMapping"} {
+		if _, ok := NotServedKind(kind); ok {
+			t.Errorf("%s is served", kind)
+		}
 	}
 }

@@ -32,6 +32,7 @@ import (
 	"flotilla.io/flotilla/controller/content"
 	"flotilla.io/flotilla/controller/gitrepo"
 	"flotilla.io/flotilla/controller/hub"
+	"flotilla.io/flotilla/controller/notserved"
 	"flotilla.io/flotilla/controller/status"
 	"flotilla.io/flotilla/controller/webhook"
 )
@@ -178,6 +179,7 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 			Events: mgr.GetEventRecorder("flotilla-bundle"), SystemNamespace: fleet.SystemNamespace,
 		}).Setup,
 		(&status.Reconciler{Client: mgr.GetClient(), Plans: plans, Liveness: alive}).Setup,
+		notserved.Setup,
 	} {
 		if err := set(mgr); err != nil {
 			return err

@@ -48,8 +48,9 @@ type deployment struct {
 	frozen   string // why nothing is applied or compared: paused, and the like
 	failure  string
 	waiting  string
-	failures int  // passes in a row that failed
-	applied  bool // record.Spec is applied in whole
+	lost     string // what the hub does not have of its own order
+	failures int    // passes in a row that failed
+	applied  bool   // record.Spec is applied in whole
 	staged   time.Time
 	deleting []layer.Key
 

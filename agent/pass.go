@@ -12,6 +12,7 @@ import (
 	"flotilla.io/flotilla/agent/drift"
 	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/pull"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
@@ -64,7 +65,11 @@ func (e *engine) act(ctx context.Context, d *deployment) error {
 
 // settle turns the error of a pass into what is said about it.
 func (d *deployment) settle(err error) {
-	d.failure, d.waiting = "", ""
+	d.failure, d.waiting, d.lost = "", "", ""
+	var lost *pull.LostError
+	if errors.As(err, &lost) {
+		d.lost = lost.Error()
+	}
 	if err == nil {
 		d.failures = 0
 		return

@@ -118,7 +118,7 @@ func (e *engine) facts(d *deployment) report.Facts {
 	}
 	f := report.Facts{
 		Spec: spec, Sequence: d.record.Sequence, Applied: d.appliedID(), Running: d.record.Running,
-		Failure: d.failure, Waiting: d.waiting, Hold: d.hold, Total: len(d.wanted), Kept: d.kept(),
+		Failure: d.failure, Waiting: d.waiting, Lost: d.lost, Hold: d.hold, Total: len(d.wanted), Kept: d.kept(),
 		Conflict: e.conflict(d), Deletion: d.record.Deletion, Synced: spec.Options.ForceSyncGeneration,
 	}
 	if spec.Deletion != nil {

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"sync"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
@@ -85,6 +87,14 @@ func (l *Layers) hub() Remote {
 	return l.remote
 }
 
+// LostError says that the hub does not have what its own order names, or not as it was written. The hub is told by condition
+// Pulled, and makes it again.
+type LostError struct{ Content, How string }
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("Content %s %s; the hub is told and makes it again", e.Content, e.How)
+}
+
 // maxChunks bounds what a BundleDeployment can make the agent fetch: it is more than 700 MiB.
 const maxChunks = 1024
 
@@ -100,12 +110,15 @@ func fetch(ctx context.Context, remote Remote, ref v1alpha1.LayerRef) ([][]byte,
 			name = fmt.Sprintf("%s-%d", ref.ID, i)
 		}
 		content, err := remote.Content(ctx, name)
+		if apierrors.IsNotFound(err) {
+			return nil, &LostError{name, "is not on the hub"}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("fetching Content %s: %w", name, err)
 		}
 		sum := sha256.Sum256(content.Content)
 		if got := hex.EncodeToString(sum[:]); got != content.SHA256Sum {
-			return nil, fmt.Errorf("Content %s arrived damaged: its SHA-256 is %s, it should be %s", name, got, content.SHA256Sum)
+			return nil, &LostError{name, fmt.Sprintf("arrived damaged: its SHA-256 is %s, it should be %s", got, content.SHA256Sum)}
 		}
 		chunks[i] = content.Content
 	}

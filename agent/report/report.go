@@ -45,6 +45,7 @@ type Facts struct {
 	Running  string                        // how a person names the revision that runs
 	Failure  string                        // why the order could not be carried out, "" if it was
 	Waiting  string                        // what it waits for before it can be carried out
+	Lost     string                        // what the hub does not have of its own order
 	Hold     *v1alpha1.Hold
 	Conflict string   // which objects another deployment wants too
 	Watching []string // why some objects are not watched
@@ -181,6 +182,11 @@ func (f Facts) conditions(s *v1alpha1.BundleDeploymentStatus) {
 		set(v1alpha1.ConditionMonitored, false, v1alpha1.ReasonError, strings.Join(f.Watching[:min(3, len(f.Watching))], "; "))
 	} else {
 		set(v1alpha1.ConditionMonitored, true, "", "")
+	}
+	if f.Lost != "" {
+		set(v1alpha1.ConditionPulled, false, v1alpha1.ReasonContentMissing, f.Lost)
+	} else {
+		v1alpha1.RemoveCondition(&s.Conditions, v1alpha1.ConditionPulled)
 	}
 	if f.Conflict != "" {
 		v1alpha1.SetCondition(&s.Conditions, ConditionConflict, corev1.ConditionTrue, ReasonWantedTwice, f.Conflict)

@@ -177,6 +177,10 @@ const (
 	// ConditionMonitored on BundleDeployment: the objects are watched.
 	ConditionMonitored = "Monitored"
 
+	// ConditionPulled on BundleDeployment: False while the agent cannot fetch a layer because the hub does not have it, and not
+	// there otherwise. Flotilla.
+	ConditionPulled = "Pulled"
+
 	// ConditionAccepted on GitRepo and HelmOp: False when a policy or the spec itself forbids it.
 	ConditionAccepted = "Accepted"
 	// ConditionGitPolling on GitRepo: the repository can be asked for commits.
@@ -210,6 +214,9 @@ const (
 
 // ReasonError is the reason of a condition that failed; Fleet's displays turn it into "Error: <message>".
 const ReasonError = "Error"
+
+// ReasonContentMissing of conditions Pulled and Rendered: a Content was deleted or damaged; the hub makes it again. Flotilla.
+const ReasonContentMissing = "ContentMissing"
 
 // Reasons of condition Granted. All are Flotilla's own.
 const (

@@ -85,8 +85,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 func (r *Reconciler) walk(ctx context.Context, in *run) error {
 	for _, step := range []func(context.Context, *run) error{
-		r.load,    // Bundle, Secret, Content -> files and options
 		r.observe, // Clusters, Agents, BundleDeployments as they are
+		r.load,    // Bundle, Secret, Content -> files and options
+		r.mend,    // layers that agents could not fetch
 		r.match,   // clusters -> the options of each
 		r.render,  // options -> objects, once per render key
 		r.split,   // objects -> layers
@@ -166,7 +167,7 @@ func (r *Reconciler) load(ctx context.Context, in *run) error {
 	if err := in.checkServed(); err != nil {
 		return err
 	}
-	in.files, err = r.files(ctx, in.bundle)
+	in.files, err = r.files(ctx, in)
 	return err
 }
 

@@ -58,7 +58,7 @@ func (r *Reconciler) render(ctx context.Context, in *run) error {
 // an alias in the bundle's status, and no cluster anything.
 func (r *Reconciler) sort(in *run, results [][]*rendering) {
 	in.rendered = map[string]*rendering{}
-	deployed := byManifest(in.have)
+	deployed := in.byManifest()
 	for _, some := range results {
 		for _, out := range some {
 			out.manifest = "s-" + strings.TrimPrefix(r.Store.Secret().Layer(out.entries).ID, "l-")
@@ -77,10 +77,10 @@ func (r *Reconciler) sort(in *run, results [][]*rendering) {
 	}
 }
 
-func byManifest(have []fleet.BundleDeployment) map[string]*fleet.BundleDeployment {
+func (in *run) byManifest() map[string]*fleet.BundleDeployment {
 	out := map[string]*fleet.BundleDeployment{}
-	for i := range have {
-		if bd := &have[i]; bd.Spec.Deletion == nil && bd.Spec.DeploymentID != "" {
+	for i := range in.have {
+		if bd := &in.have[i]; bd.Spec.Deletion == nil && bd.Spec.DeploymentID != "" && !in.lacks(bd) {
 			out[manifestOf(bd)] = bd
 		}
 	}
@@ -127,13 +127,13 @@ func (in *run) twins() map[string][]twin {
 	for i := range in.have {
 		bd := &in.have[i]
 		key := bd.Spec.RenderBase + "/" + bd.Spec.RenderKey
-		if bd.Spec.RenderKey == "" || bd.Spec.Deletion != nil || seen[key] {
+		if bd.Spec.RenderKey == "" || bd.Spec.Deletion != nil || seen[key] || in.lacks(bd) {
 			continue
 		}
 		seen[key] = true
 		out[bd.Spec.RenderBase] = append(out[bd.Spec.RenderBase], twin{bd.Spec.Asked, bd})
 	}
-	deployed := byManifest(in.have)
+	deployed := in.byManifest()
 	for _, a := range in.bundle.Status.RenderAliases {
 		if bd := deployed[a.Manifest]; bd != nil {
 			out[a.Base] = append(out[a.Base], twin{a.Asked, bd})

@@ -34,7 +34,8 @@ type run struct {
 	agents   map[string]*agentapi.Agent // by cluster namespace
 	groups   map[string][]fleet.ClusterGroup
 	have     []fleet.BundleDeployment
-	siblings []fleet.Bundle // other Bundles of the same GitRepo
+	siblings []fleet.Bundle  // other Bundles of the same GitRepo
+	lost     map[string]bool // layers of theirs that the hub does not have any more
 
 	places []*place // one for each cluster that is a target, sorted by cluster
 
@@ -148,7 +149,8 @@ func (r *Reconciler) deployments(ctx context.Context, b *fleet.Bundle) ([]fleet.
 }
 
 // files are the bundle's own: sealed in Content, or inline in a Bundle that a person wrote.
-func (r *Reconciler) files(ctx context.Context, b *fleet.Bundle) (map[string][]byte, error) {
+func (r *Reconciler) files(ctx context.Context, in *run) (map[string][]byte, error) {
+	b := in.bundle
 	if b.Spec.ContentsID == "" {
 		files, err := reader.Resources(b)
 		if err != nil {
@@ -161,11 +163,10 @@ func (r *Reconciler) files(ctx context.Context, b *fleet.Bundle) (map[string][]b
 		return nil, &stop{status.ConditionRendered, "InvalidContents", fmt.Errorf("spec.contentsId: %w", err)}
 	}
 	files, err := r.Store.Files(ctx, id, chunks)
-	if err != nil {
-		r.Store.Forget(id)
-		return nil, err
+	if content.IsLost(err) {
+		return nil, r.loseFiles(ctx, in, id, chunks, err)
 	}
-	return files, nil
+	return files, err
 }
 
 // plan is what the roll-up has to know besides the BundleDeployments: who should have one, and who cannot.

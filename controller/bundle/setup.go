@@ -74,7 +74,7 @@ func agentMatters(a *agentapi.Agent) any { return []any{a.Status.KubernetesVersi
 func holdMatters(ns *corev1.Namespace) any { return ns.Annotations[fleet.HoldAnnotation] }
 
 // deploymentMatters: one that was deleted or edited is put right; a report matters when it ends a deletion or tells
-// that the agent has seen a newer hub.
+// that the agent has seen a newer hub, or could not fetch a layer.
 var deploymentMatters = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
@@ -85,7 +85,7 @@ var deploymentMatters = predicate.Funcs{
 		if !ok || !ok2 {
 			return true
 		}
-		return before.Generation != after.Generation || !maps.Equal(before.Labels, after.Labels) ||
+		return before.Generation != after.Generation || !maps.Equal(before.Labels, after.Labels) || unfetched(after) && !unfetched(before) ||
 			before.Status.Deletion != after.Status.Deletion ||
 			before.Status.ObservedSequence != after.Status.ObservedSequence && (after.Status.ObservedSequence > after.Spec.Sequence || after.Spec.Deletion != nil)
 	},

@@ -21,6 +21,7 @@ import (
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
+	"flotilla.io/flotilla/controller/content"
 )
 
 // writesAtOnce bounds the requests that one bundle has under way.
@@ -133,7 +134,7 @@ func (r *Reconciler) desired(ctx context.Context, in *run, p *place) (*fleet.Bun
 	spec := &bd.Spec
 	spec.StagedOptions, spec.StagedDeploymentID = spec.Options, spec.DeploymentID
 	var err error
-	if spec.Layers, err = r.layers(ctx, p); err != nil {
+	if spec.Layers, err = r.layers(ctx, in, p); err != nil {
 		return nil, err
 	}
 	if in.bundle.Spec.Paused || p.cluster.Spec.Paused {
@@ -167,8 +168,8 @@ func manifestOf(bd *fleet.BundleDeployment) string {
 
 // layers are the wrapped layers of a place: those it has, as long as they hold the same objects, those of its twin, or
 // those of a new rendering.
-func (r *Reconciler) layers(ctx context.Context, p *place) ([]fleet.LayerRef, error) {
-	if h := p.have; h != nil && manifestOf(h) == p.manifest() && !h.CreationTimestamp.Before(&p.cluster.CreationTimestamp) {
+func (r *Reconciler) layers(ctx context.Context, in *run, p *place) ([]fleet.LayerRef, error) {
+	if h := p.have; h != nil && manifestOf(h) == p.manifest() && !in.lacks(h) && !h.CreationTimestamp.Before(&p.cluster.CreationTimestamp) {
 		return h.Spec.Layers, nil // one that is older than its Cluster may be wrapped for the key of an earlier one
 	}
 	kek, err := r.keks.of(ctx, r.Reader, p.cluster)
@@ -232,9 +233,12 @@ func (in *run) nextSequence(p *place) int64 {
 	return p.have.Spec.Sequence + 1
 }
 
-// removes tells whether want lacks an object that have has.
+// removes tells whether want lacks an object that have has; of a layer that was lost nobody knows.
 func (r *Reconciler) removes(ctx context.Context, have, want *fleet.BundleDeployment) (bool, error) {
 	before, err := r.keys(ctx, have)
+	if content.IsLost(err) {
+		return true, nil
+	}
 	if err != nil {
 		return false, err
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,6 +35,8 @@ type Store struct {
 	client client.Client
 	reader client.Reader
 	secret layer.HubSecret
+
+	mending sync.Mutex
 
 	mu        sync.Mutex
 	published map[string]layer.Ref
@@ -116,6 +119,50 @@ func (s *Store) Files(ctx context.Context, id string, chunks int) (map[string][]
 	return files, nil
 }
 
+// ErrDamaged tells that a Content is not what was written.
+var ErrDamaged = errors.New("it is damaged")
+
+// IsLost tells whether a read failed because Content was deleted or damaged: then only making it again helps.
+func IsLost(err error) bool { return apierrors.IsNotFound(err) || errors.Is(err, ErrDamaged) }
+
+// Mend looks whether a layer can be fetched and, if not, clears the way for making it again; a layer that this process has
+// open is written again at once. It tells whether the layer is whole now.
+func (s *Store) Mend(ctx context.Context, id string, chunks int) (whole bool, err error) {
+	s.mending.Lock() // so that of two bundles with one layer the second finds it mended
+	defer s.mending.Unlock()
+	open, known := s.opened.Get(id)
+	sealed, err := s.fetch(ctx, id, chunks)
+	if err == nil {
+		if _, err = layer.Open(id, s.secret.ContentKey(id), sealed); err == nil {
+			return true, nil
+		}
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if !IsLost(err) {
+		return false, err
+	}
+	if err := s.Clear(ctx, id, chunks, err); err != nil || !known {
+		return false, err
+	}
+	_, err = s.PublishLayer(ctx, open.(layer.Layer))
+	return err == nil, err
+}
+
+// Clear makes room for what was lost, as lost says: it is forgotten, and what is damaged is deleted.
+func (s *Store) Clear(ctx context.Context, id string, chunks int, lost error) error {
+	s.Forget(id)
+	if !errors.Is(lost, ErrDamaged) {
+		return nil
+	}
+	for i := range chunks {
+		obj := &fleet.Content{ObjectMeta: metav1.ObjectMeta{Name: ChunkName(id, i, chunks)}}
+		if err := s.client.Delete(ctx, obj); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("deleting Content %s, which is damaged: %w", obj.Name, err)
+		}
+	}
+	return nil
+}
+
 // Forget drops what the process knows of an ID, after its Content was swept or found missing.
 func (s *Store) Forget(id string) {
 	s.mu.Lock()
@@ -153,6 +200,9 @@ func (s *Store) fetch(ctx context.Context, id string, chunks int) ([][]byte, err
 		obj := &fleet.Content{}
 		if err := s.reader.Get(ctx, client.ObjectKey{Name: ChunkName(id, i, chunks)}, obj); err != nil {
 			return nil, fmt.Errorf("reading Content %s: %w", ChunkName(id, i, chunks), err)
+		}
+		if sum := sha256.Sum256(obj.Content); hex.EncodeToString(sum[:]) != obj.SHA256Sum {
+			return nil, fmt.Errorf("reading Content %s: %w", obj.Name, ErrDamaged)
 		}
 		out = append(out, obj.Content)
 	}

@@ -66,12 +66,24 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	return b.Complete(r)
 }
 
-// bundleGone lets through what a GitRepo has to mend or wait for: a Bundle that was deleted or edited.
+// bundleGone lets through what a GitRepo has to mend or wait for: a Bundle that was deleted or edited, or whose files are lost.
 var bundleGone = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
-	UpdateFunc:  func(e event.UpdateEvent) bool { return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() },
-	DeleteFunc:  func(event.DeleteEvent) bool { return true },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || filesLost(e.ObjectNew) && !filesLost(e.ObjectOld)
+	},
+	DeleteFunc: func(event.DeleteEvent) bool { return true },
+}
+
+// filesLost tells whether controller/bundle found that the Bundle's files are not on the hub any more.
+func filesLost(obj client.Object) bool {
+	b, ok := obj.(*fleet.Bundle)
+	if !ok || !b.DeletionTimestamp.IsZero() {
+		return false
+	}
+	c := fleet.Condition(b.Status.Conditions, status.ConditionRendered)
+	return c != nil && c.Reason == fleet.ReasonContentMissing
 }
 
 // repoOf wakes the GitRepo of a Bundle, and has it read again: somebody changed what it wrote.
@@ -81,7 +93,7 @@ func (r *Reconciler) repoOf(_ context.Context, obj client.Object) []ctrl.Request
 		return nil
 	}
 	key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: name}
-	if b, ok := obj.(*fleet.Bundle); ok && (!b.DeletionTimestamp.IsZero() || b.Annotations[writtenAnnotation] == specHash(b)) {
+	if b, ok := obj.(*fleet.Bundle); ok && !filesLost(b) && (!b.DeletionTimestamp.IsZero() || b.Annotations[writtenAnnotation] == specHash(b)) {
 		return nil // our own write, or on its way out: nothing to mend yet
 	}
 	r.forget(key)

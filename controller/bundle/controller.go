@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/retry"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -128,9 +129,19 @@ func (r *Reconciler) finish(ctx context.Context, in *run, err error) (ctrl.Resul
 }
 
 // report writes the conditions of this reconciler: one for each thing that can go wrong, so that one never hides another.
+// What the walk learned dies with it, so a write that lost a race is made again on what is there now.
 func (r *Reconciler) report(ctx context.Context, in *run, s *stop) error {
+	read := client.Reader(r.Client)
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		err := r.reportOn(ctx, read, in, s)
+		read = r.Reader
+		return err
+	})
+}
+
+func (r *Reconciler) reportOn(ctx context.Context, read client.Reader, in *run, s *stop) error {
 	b := &fleet.Bundle{}
-	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(in.bundle), b); err != nil {
+	if err := read.Get(ctx, client.ObjectKeyFromObject(in.bundle), b); err != nil {
 		return err
 	}
 	now := b.DeepCopy()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sort"
 
-	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 	"flotilla.io/flotilla/controller/content"
 )
@@ -24,7 +23,7 @@ func (r *Reconciler) split(ctx context.Context, in *run) error {
 		return nil
 	}
 	sort.Slice(fresh, func(i, j int) bool { return fresh[i].key < fresh[j].key })
-	previous, err := r.sharedLayers(ctx, in.bundle)
+	previous, err := r.sharedLayers(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -56,9 +55,13 @@ func (in *run) settled() int {
 
 // sharedLayers opens the layers that the last split shared. One that cannot be read is no reason to stop: the split
 // starts over.
-func (r *Reconciler) sharedLayers(ctx context.Context, b *fleet.Bundle) ([]layer.Layer, error) {
+func (r *Reconciler) sharedLayers(ctx context.Context, in *run) ([]layer.Layer, error) {
 	var out []layer.Layer
-	for _, s := range b.Status.SharedLayers {
+	names := in.bundle.Status.SharedLayers
+	if len(names) == 0 {
+		names = in.mostUsed()
+	}
+	for _, s := range names {
 		id, chunks, err := content.ParseID(s)
 		if err != nil {
 			return nil, nil
@@ -70,6 +73,29 @@ func (r *Reconciler) sharedLayers(ctx context.Context, b *fleet.Bundle) ([]layer
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+// mostUsed are the layers, in their order, that more than half of several deployments have: what the last split shared,
+// when its record was lost.
+func (in *run) mostUsed() []string {
+	count := map[string]int{}
+	for i := range in.have {
+		for _, ref := range in.have[i].Spec.Layers {
+			count[ref.ID]++
+		}
+	}
+	for i := range in.have {
+		var shared []string
+		for _, ref := range in.have[i].Spec.Layers {
+			if count[ref.ID] > 1 && count[ref.ID]*2 > len(in.have) {
+				shared = append(shared, content.ID(layer.Ref{ID: ref.ID, Chunks: int(ref.Chunks)}))
+			}
+		}
+		if len(shared) > 0 {
+			return shared
+		}
+	}
+	return nil
 }
 
 // publish writes the layers of all new renderings before any BundleDeployment names them.

@@ -9,7 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"flotilla.io/flotilla/agent/inventory"
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 )
 
@@ -224,4 +227,35 @@ func TestATenantOfOneNamespaceIsWatchedThere(t *testing.T) {
 		c := fleet.Condition(w.bd("web").Status.Conditions, fleet.ConditionMonitored)
 		return want(c.Status == "False" && strings.Contains(c.Message, "service account tenant may not list and watch configmap"))
 	})
+}
+
+// The fingerprint's time has a grain of a second: a change under our own manager's name, within the second of our own
+// apply, to a kind without generation, leaves it as it was. It is seen all the same.
+func TestAChangeWithinTheGrainOfTheFingerprintIsSeen(t *testing.T) {
+	w := newWorld(t)
+	w.startAgent()
+	w.deploy("first", configMap("first", `a: "1"`)) // so that namespace and watch are there
+	w.healthy("first")
+	for try := range 10 {
+		name := fmt.Sprintf("quick-%d", try)
+		w.deploy(name, configMap(name, `a: "1"`))
+		var ours *unstructured.Unstructured
+		w.eventually(name+" is there", func() string {
+			ours = w.live("v1", "ConfigMap", name)
+			return want(ours != nil)
+		})
+		before := inventory.Fingerprint(ours)
+		posed := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"a": "posed"}}}
+		posed.SetNamespace(w.app)
+		posed.SetName(name)
+		posed.SetLabels(ours.GetLabels())
+		posed.SetAnnotations(ours.GetAnnotations())
+		w.must(w.edge.Patch(w.ctx, posed, client.Apply, client.ForceOwnership, client.FieldOwner(inventory.Manager)))
+		if inventory.Fingerprint(posed) != before {
+			continue // the second was over
+		}
+		w.reads(name, fleet.HealthDrifted, "/data/a")
+		return
+	}
+	t.Fatal("no change came within the second of the apply")
 }

@@ -102,7 +102,11 @@ func (r *Reconciler) explainTaken(ctx context.Context, in *run, b *fleet.Bundle)
 }
 
 func (r *Reconciler) update(ctx context.Context, in *run, f *bundlereader.Found, old *fleet.Bundle) error {
-	b, secret, err := r.desired(ctx, in, f, old.Spec.ContentsID)
+	published := old.Spec.ContentsID
+	if filesLost(old) {
+		published = ""
+	}
+	b, secret, err := r.desired(ctx, in, f, published)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ func (e *engine) report(ctx context.Context, d *deployment) {
 	}
 	now := time.Now()
 	urgent := urgent(before, after)
+	d.pace.Ordered(d.order.Spec.Sequence)
 	due := d.pace.Due(urgent)
 	if after.Health == v1alpha1.HealthProgressing || d.deferred(after) {
 		due = later(due, d.staged.Add(patience))

@@ -15,6 +15,14 @@ type Pace struct {
 	last     time.Time
 	interval time.Duration
 	spent    int // urgent writes since it was calm
+	order    int64
+}
+
+// Ordered names the order that the status is of, by its sequence. What follows a new one is no flapping: somebody waits for it.
+func (p *Pace) Ordered(sequence int64) {
+	if sequence != p.order {
+		*p = Pace{last: p.last, order: sequence}
+	}
 }
 
 // Due is the moment at which a status may be written.

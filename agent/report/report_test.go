@@ -112,6 +112,19 @@ func TestWhoFlapsWaitsLongerAndLonger(t *testing.T) {
 	if last != slowest {
 		t.Errorf("it waits %s at last, want %s", last, slowest)
 	}
+	for order := range int64(2 * burst) {
+		p.Ordered(order + 1)
+		if wait := at(true); wait != 0 {
+			t.Errorf("news of order %d waits %s", order+1, wait)
+		}
+	}
+	for range 2 * burst {
+		p.Ordered(2 * burst)
+		last = at(true)
+	}
+	if last < calm {
+		t.Errorf("a deployment that flaps under one order waits %s", last)
+	}
 	now = now.Add(2 * slowest)
 	if wait := at(true); wait != 0 {
 		t.Errorf("after a pause it waits %s", wait)

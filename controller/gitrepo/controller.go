@@ -239,14 +239,14 @@ func (r *Reconciler) finish(ctx context.Context, in *run, err error) (ctrl.Resul
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
-	if err == nil && len(in.problems) == 0 {
-		r.remember(in)
-	}
 	if patchErr := r.report(ctx, in, err); patchErr != nil {
 		if apierrors.IsConflict(patchErr) {
 			return ctrl.Result{RequeueAfter: 100 * time.Millisecond}, nil
 		}
 		return ctrl.Result{}, patchErr
+	}
+	if err == nil && len(in.problems) == 0 {
+		r.remember(in) // only now: a walk whose report lost a race is walked again, or what it found would never be told
 	}
 	if in.repo.Spec.DisablePolling && (err == nil || errors.Is(err, errUnchanged)) {
 		return ctrl.Result{}, nil

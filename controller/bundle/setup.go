@@ -71,7 +71,10 @@ func clusterMatters(c *fleet.Cluster) any {
 
 func agentMatters(a *agentapi.Agent) any { return []any{a.Status.KubernetesVersion, a.Status.APIs} }
 
-func holdMatters(ns *corev1.Namespace) any { return ns.Annotations[fleet.HoldAnnotation] }
+func holdMatters(ns *corev1.Namespace) any {
+	reason, held := ns.Annotations[fleet.HoldAnnotation]
+	return []any{reason, held} // a hold without a reason is one, too
+}
 
 // deploymentMatters: one that was deleted or edited is put right; a report matters when it ends a deletion or tells
 // that the agent has seen a newer hub, or could not fetch a layer.

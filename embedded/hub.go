@@ -154,9 +154,20 @@ func Connect(kubeconfig, name string) (*rest.Config, client.Client, error) {
 	rules.ExplicitPath = kubeconfig
 	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: name}).ClientConfig()
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading kubeconfig %s, context %q: %w", kubeconfig, name, err)
+		return nil, nil, fmt.Errorf("reading %s: %w", describe(kubeconfig, name), err)
 	}
 	cfg.QPS, cfg.Burst = -1, -1
 	c, err := client.New(cfg, client.Options{Scheme: Scheme()})
 	return cfg, c, err
+}
+
+func describe(kubeconfig, name string) string {
+	what := "the kubeconfig (of $KUBECONFIG or ~/.kube/config)"
+	if kubeconfig != "" {
+		what = "kubeconfig " + kubeconfig
+	}
+	if name != "" {
+		what += fmt.Sprintf(", context %q", name)
+	}
+	return what
 }

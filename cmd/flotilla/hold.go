@@ -16,20 +16,28 @@ import (
 
 // held is an object that a person can hold: fleet, workspace/NAME, bundle/NAME, cluster/NAME.
 type held struct {
-	scope string
+	scope string // as it was given
 	obj   client.Object
 }
 
+// args are the arguments that name it on a command line.
+func (h held) args() string {
+	if ns := h.obj.GetNamespace(); ns != "" {
+		return h.scope + " -n " + ns
+	}
+	return h.scope
+}
+
 func parseScope(arg, namespace string) (held, error) {
-	kind, name, named := strings.Cut(arg, "/")
+	kind, name, _ := strings.Cut(arg, "/")
 	switch {
 	case arg == "fleet":
 		return held{arg, at(&corev1.Namespace{}, "", fleet.SystemNamespace)}, nil
-	case kind == "workspace" && named:
+	case kind == "workspace" && name != "":
 		return held{arg, at(&corev1.Namespace{}, "", name)}, nil
-	case kind == "bundle" && named:
+	case kind == "bundle" && name != "":
 		return held{arg, at(&fleet.Bundle{}, namespace, name)}, nil
-	case kind == "cluster" && named:
+	case kind == "cluster" && name != "":
 		return held{arg, at(&fleet.Cluster{}, namespace, name)}, nil
 	}
 	return held{}, fmt.Errorf("%q is nothing that can be held: want fleet, workspace/NAME, bundle/NAME or cluster/NAME", arg)
@@ -73,7 +81,7 @@ func scopeCommand(use, short string, do func(ctx context.Context, c client.Clien
 			}
 			done, err := do(cmd.Context(), c, h)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", h.args(), err)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), done)
 			return err
@@ -89,7 +97,7 @@ func holdCommand() *cobra.Command {
 	cmd := scopeCommand("hold", "Keep everything as it is: nothing is deployed or deleted, drift is healed as before",
 		func(ctx context.Context, c client.Client, h held) (string, error) {
 			err := annotate(ctx, c, h.obj, func(a map[string]string) { a[fleet.HoldAnnotation] = reason })
-			return fmt.Sprintf("%s is held; `flotilla resume %s` ends it", h.scope, h.scope), err
+			return fmt.Sprintf("%s is held; `flotilla resume %s` ends it", h.scope, h.args()), err
 		})
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who find it held")
 	return cmd
@@ -136,11 +144,16 @@ func approveCommand() *cobra.Command {
 		Use: "approve bundle/NAME|registration/NAME", Args: cobra.ExactArgs(1),
 		Short: "Say yes to what waits for a person: a bundle leaving many clusters, a cluster that wants to join",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			kind, name, _ := strings.Cut(args[0], "/")
+			do := approvals[kind]
+			if do == nil || name == "" {
+				return fmt.Errorf("%q is nothing that can be approved: want bundle/NAME or registration/NAME", args[0])
+			}
 			_, c, err := embedded.Connect(hub.kubeconfig, hub.context)
 			if err != nil {
 				return err
 			}
-			done, err := approve(cmd.Context(), c, args[0], namespace)
+			done, err := do(cmd.Context(), c, client.ObjectKey{Namespace: namespace, Name: name})
 			if err != nil {
 				return err
 			}
@@ -153,29 +166,44 @@ func approveCommand() *cobra.Command {
 	return cmd
 }
 
-func approve(ctx context.Context, c client.Client, arg, namespace string) (string, error) {
-	kind, name, _ := strings.Cut(arg, "/")
-	key := client.ObjectKey{Namespace: namespace, Name: name}
-	switch kind {
-	case "bundle":
-		b := &fleet.Bundle{}
-		if err := c.Get(ctx, key, b); err != nil {
-			return "", err
-		}
-		if b.Status.UnTarget == nil {
-			return "", fmt.Errorf("bundle %s has nothing that waits for approval", key)
-		}
-		plan := *b.Status.UnTarget
-		err := annotate(ctx, c, b, func(a map[string]string) { a[fleet.ApproveAnnotation] = plan.Plan })
-		return fmt.Sprintf("bundle %s may leave %d of %d clusters", name, plan.Count, plan.Total), err
-	case "registration":
-		reg := &fleet.ClusterRegistration{}
-		if err := c.Get(ctx, key, reg); err != nil {
-			return "", err
-		}
-		before := reg.DeepCopy()
-		reg.Spec.Approved = true
-		return fmt.Sprintf("registration %s is approved", name), c.Patch(ctx, reg, client.MergeFrom(before))
+// approvals are what a person can say yes to, by the word before the name.
+var approvals = map[string]func(context.Context, client.Client, client.ObjectKey) (string, error){
+	"bundle":       approveBundle,
+	"registration": approveRegistration,
+}
+
+// approveBundle says yes to just the clusters that the bundle's plan names now.
+func approveBundle(ctx context.Context, c client.Client, key client.ObjectKey) (string, error) {
+	b := &fleet.Bundle{}
+	if err := c.Get(ctx, key, b); err != nil {
+		return "", fmt.Errorf("bundle %s: %w", key, err)
 	}
-	return "", fmt.Errorf("%q is nothing that can be approved: want bundle/NAME or registration/NAME", arg)
+	plan := b.Status.UnTarget
+	if plan == nil {
+		return "", fmt.Errorf("bundle %s has nothing that waits for approval", key)
+	}
+	err := annotate(ctx, c, b, func(a map[string]string) { a[fleet.ApproveAnnotation] = plan.Plan })
+	return fmt.Sprintf("bundle %s may leave %d of %d clusters", key.Name, plan.Count, plan.Total), err
+}
+
+// approveRegistration lets a cluster in. What came with the request as approved is taken back first: that was not a person.
+func approveRegistration(ctx context.Context, c client.Client, key client.ObjectKey) (string, error) {
+	reg := &fleet.ClusterRegistration{}
+	if err := c.Get(ctx, key, reg); err != nil {
+		return "", fmt.Errorf("registration %s: %w", key, err)
+	}
+	word := fleet.Condition(reg.Status.Conditions, fleet.ConditionGranted)
+	if word != nil && word.Reason != fleet.ReasonAwaitingApproval {
+		return "", fmt.Errorf("registration %s has nothing that waits for approval: %s: %s", key, word.Reason, word.Message)
+	}
+	for _, approved := range []bool{false, true} {
+		before := reg.DeepCopy()
+		if reg.Spec.Approved = approved; before.Spec.Approved == approved {
+			continue
+		}
+		if err := c.Patch(ctx, reg, client.MergeFrom(before)); err != nil {
+			return "", fmt.Errorf("registration %s: %w", key, err)
+		}
+	}
+	return fmt.Sprintf("registration %s is approved", key.Name), nil
 }

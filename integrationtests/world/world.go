@@ -21,9 +21,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/demo/gitserver"
@@ -84,6 +86,7 @@ func Bin(t testing.TB) string {
 // New starts a world that ends with the test.
 func New(t testing.TB, o Options) *World {
 	t.Helper()
+	log.SetLogger(logr.Discard())
 	if o.LeaseSeconds == 0 {
 		o.LeaseSeconds = 5
 	}

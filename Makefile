@@ -30,6 +30,17 @@ test: localfleet build vet ## Run all tests
 vet:
 	go vet ./...
 
+# Programs for images know their version, that of the charts, and nothing of the machine that they were built on.
+.PHONY: images
+images: ## Build the images of hub and agent into dist/images; REGISTRY=HOST pushes them too
+	@for arch in amd64 arm64; do \
+		echo "flotilla: building for linux/$$arch; the first time that takes some minutes"; \
+		GOOS=linux GOARCH=$$arch go build -trimpath \
+			-ldflags "-s -w -X main.version=$$(sed -n 's/^appVersion: //p' charts/flotilla/Chart.yaml)" \
+			-o dist/programs/linux-$$arch/ ./cmd/flotilla-controller ./cmd/flotilla-agent || exit 1; \
+	done
+	@go run ./images -push "$(REGISTRY)" -release "$(RELEASE)"
+
 .PHONY: generate
 generate: ## Make generated files anew: deepcopy, CRDs
 	go generate ./...

@@ -14,6 +14,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -231,10 +232,33 @@ func TestPodsAreConfined(t *testing.T) {
 			if s == nil || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation || len(s.Capabilities.Drop) != 1 || s.Capabilities.Drop[0] != "ALL" {
 				t.Errorf("%s: container %s has securityContext %+v", chart, c.Name, s)
 			}
-			if strings.Count(c.Image, "/") != 1 || !strings.HasPrefix(c.Image, "flotilla/") {
-				t.Errorf("%s: the default image %s names a registry", chart, c.Image)
-			}
 		}
+	}
+}
+
+func TestImagesComeFromWhereTheyAreToldTo(t *testing.T) {
+	type values = map[string]any
+	mirror := values{"cattle": values{"systemDefaultRegistry": "mirror.example:5000/"}}
+	for _, row := range []struct {
+		name   string
+		values values
+		want   string // %s is the program
+	}{
+		{"by default where releases are published", nil, "ghcr.io/flotilla/%s:0.1.0"},
+		{"from a mirror under the same repository", values{"global": mirror}, "mirror.example:5000/flotilla/%s:0.1.0"},
+		{"from another registry", values{"image": values{"registry": "mine.example"}}, "mine.example/flotilla/%s:0.1.0"},
+		{"by another name and tag", values{"image": values{"registry": "", "repository": "mine.example/x", "tag": "v1"}}, "mine.example/x:v1"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			for chart, program := range map[string]string{"flotilla": "flotilla-controller", "flotilla-agent": "flotilla-agent"} {
+				want := strings.ReplaceAll(row.want, "%s", program)
+				for _, d := range into[appsv1.Deployment](t, render(t, chart, row.values), "Deployment") {
+					if got := d.Spec.Template.Spec.Containers[0].Image; got != want {
+						t.Errorf("chart %s runs %s, want %s", chart, got, want)
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -72,8 +72,8 @@ var homes = []home{
 	{"sigs.k8s.io/kustomize/api", our("bundle/render"), "bundle/render", "sigs.k8s.io/kustomize/api/krusty"},
 	{"github.com/fluxcd/pkg/ssa", our("agent"), "agent", "github.com/fluxcd/pkg/ssa"},
 	{"k8s.io/client-go", nil, "agent", "k8s.io/client-go/dynamic"},
-	// OCI artifacts and ocistorage come with issue 6. Until then the rule is only who may import it.
-	{"github.com/google/go-containerregistry", our("bundle/source", "bundle/layer"), "", ""},
+	// Our own images are made with it. What it carries on the hub, OCI artifacts and ocistorage, comes with issue 6.
+	{"github.com/google/go-containerregistry", our("bundle/source", "bundle/layer", "images"), "images", "github.com/google/go-containerregistry/pkg/v1/mutate"},
 }
 
 // abstention is a list of names that some packages of ours, and those of ours that they import, do not use.

@@ -1,5 +1,5 @@
 {{- define "flotilla.image" -}}
-{{- with .Values.global.cattle.systemDefaultRegistry }}{{ trimSuffix "/" . }}/{{ end -}}
+{{- with .Values.global.cattle.systemDefaultRegistry | default .Values.image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 {{- define "flotilla.labels" -}}

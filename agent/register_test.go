@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +147,25 @@ func TestARefusalSaysWhyAndWhatToDo(t *testing.T) {
 			w.logged(reason + ": because; ")
 		})
 	}
+	t.Run("an agent that was refused takes another token at once", func(t *testing.T) {
+		w := newWorld(t)
+		w.forgetIdentity()
+		w.workspace("")
+		w.startAgent()
+		first := w.request()
+		secret := &corev1.Secret{}
+		w.must(w.edge.Get(w.ctx, client.ObjectKey{Namespace: w.own, Name: "fleet-agent-bootstrap"}, secret))
+		before := secret.DeepCopy()
+		old := regexp.MustCompile(`(?m)^token: .*$`)
+		secret.Data["values"] = old.ReplaceAll(secret.Data["values"], []byte("token: "+w.token(w.hub, w.ns, "joiner")))
+		w.must(w.edge.Patch(w.ctx, secret, client.MergeFrom(before)))
+		list := &fleet.ClusterRegistrationList{}
+		w.eventually("the agent asks with the other token", func() string {
+			w.must(w.hub.List(w.ctx, list, client.InNamespace(w.ns)))
+			return want(len(list.Items) == 2)
+		})
+		w.logged("another token was given; the request " + w.ns + "/" + first.Name)
+	})
 }
 
 // A person gives a running agent another token: it joins the other hub, and keeps what it deployed.

@@ -20,10 +20,7 @@ import (
 	"flotilla.io/flotilla/bundle/seal"
 )
 
-const (
-	poll    = 2 * time.Second
-	pollFor = 10 * time.Minute // then the request is looked at anew, so that a person may give another token meanwhile
-)
+const poll = 2 * time.Second // between two looks at the request
 
 // credential is what the hub sealed to the agent's key.
 type credential struct {
@@ -165,10 +162,8 @@ func (k *Keeper) compose(ctx context.Context, b bootstrap, j joining) (*fleet.Cl
 	}, nil
 }
 
-// await polls the request until it is granted.
+// await polls the request until it is granted, or a person gives another token.
 func (k *Keeper) await(ctx context.Context, client rest.Interface, b bootstrap, j joining) (Identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, pollFor)
-	defer cancel()
 	last := fmt.Errorf("request %s/%s was not answered yet", b.ClusterNamespace, j.Name)
 	for {
 		var r fleet.ClusterRegistration
@@ -190,7 +185,20 @@ func (k *Keeper) await(ctx context.Context, client rest.Interface, b bootstrap, 
 		if !waited(ctx, poll) {
 			return Identity{}, last
 		}
+		if k.superseded(ctx, j) {
+			return Identity{}, fmt.Errorf("another token was given; the request %s/%s, made with the one before, is left: %w", b.ClusterNamespace, j.Name, last)
+		}
 	}
+}
+
+// superseded tells whether the bootstrap Secret holds another token than the request was made with.
+func (k *Keeper) superseded(ctx context.Context, j joining) bool {
+	secret, err := k.Secrets.Get(ctx, BootstrapSecret, metav1.GetOptions{})
+	if err != nil {
+		return false
+	}
+	b, err := bootstrapOf(secret)
+	return err == nil && digest(b.Token) != j.Token
 }
 
 // waited waits, and tells whether ctx still lasts.

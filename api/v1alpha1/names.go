@@ -181,7 +181,8 @@ const (
 	// there otherwise. Flotilla.
 	ConditionPulled = "Pulled"
 
-	// ConditionAccepted on GitRepo and HelmOp: False when a policy or the spec itself forbids it.
+	// ConditionAccepted on GitRepo, HelmOp and Bundle: False when the rules of its workspace or the spec itself forbid it. On
+	// Bundle it is Flotilla's own.
 	ConditionAccepted = "Accepted"
 	// ConditionGitPolling on GitRepo: the repository can be asked for commits.
 	ConditionGitPolling = "GitPolling"
@@ -214,6 +215,13 @@ const (
 
 // ReasonError is the reason of a condition that failed; Fleet's displays turn it into "Error: <message>".
 const ReasonError = "Error"
+
+// ReasonForbidden of condition Accepted: a GitRepoRestriction or Policy of the workspace does not allow it. Flotilla.
+const ReasonForbidden = "Forbidden"
+
+// ReasonDefaulted of condition Accepted: fields that the spec leaves out are from a GitRepoRestriction or Policy; the message
+// names them. Flotilla.
+const ReasonDefaulted = "Defaulted"
 
 // ReasonContentMissing of conditions Pulled and Rendered: a Content was deleted or damaged; the hub makes it again. Flotilla.
 const ReasonContentMissing = "ContentMissing"

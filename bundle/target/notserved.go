@@ -119,8 +119,7 @@ func NotServedGitRepo(s *v1alpha1.GitRepoSpec) []Unserved {
 	return l
 }
 
-// NotServedKind tells of a kind that is not served yet; ok is false for those that are. One that blocks keeps the bundles of its
-// workspace from being deployed: it forbids what would otherwise be done.
+// NotServedKind tells of a kind that is not served yet; ok is false for those that are.
 func NotServedKind(kind string) (field Unserved, ok bool) {
 	switch kind {
 	case "HelmOp":
@@ -129,8 +128,6 @@ func NotServedKind(kind string) (field Unserved, ok bool) {
 		return Unserved{kind, false, "image tags are not yet written back"}, true
 	case "Schedule":
 		return Unserved{kind, false, "clusters are deployed to at any time, as in Fleet while schedules are switched off"}, true
-	case "GitRepoRestriction", "Policy":
-		return Unserved{kind, true, "what it forbids is not yet refused"}, true
 	}
 	return Unserved{}, false
 }

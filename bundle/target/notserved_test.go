@@ -153,12 +153,12 @@ func TestNotServedGitRepo(t *testing.T) {
 }
 
 func TestNotServedKinds(t *testing.T) {
-	for kind, blocks := range map[string]bool{"GitRepoRestriction": true, "Policy": true, "HelmOp": false, "ImageScan": false, "Schedule": false} {
+	for kind, blocks := range map[string]bool{"HelmOp": false, "ImageScan": false, "Schedule": false} {
 		if field, ok := NotServedKind(kind); !ok || field.Blocks != blocks || field.Why == "" {
 			t.Errorf("%s: %v, %v", kind, field, ok)
 		}
 	}
-	for _, kind := range []string{"GitRepo", "BundleNamespaceMapping"} {
+	for _, kind := range []string{"GitRepo", "BundleNamespaceMapping", "GitRepoRestriction", "Policy"} {
 		if _, ok := NotServedKind(kind); ok {
 			t.Errorf("%s is served", kind)
 		}

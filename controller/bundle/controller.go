@@ -87,6 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) walk(ctx context.Context, in *run) error {
 	for _, step := range []func(context.Context, *run) error{
 		r.observe, // Clusters, Agents, BundleDeployments as they are
+		r.permit,  // what the workspace's rules allow
 		r.load,    // Bundle, Secret, Content -> files and options
 		r.mend,    // layers that agents could not fetch
 		r.match,   // clusters -> the options of each
@@ -148,7 +149,7 @@ func (r *Reconciler) reportOn(ctx context.Context, read client.Reader, in *run, 
 	return status.Patch(ctx, r.Client, now, func() {
 		st := &now.Status
 		st.ObservedGeneration = in.bundle.Generation
-		for _, kind := range []string{status.ConditionNotServed, status.ConditionTargeted, status.ConditionRendered, status.ConditionHeld} {
+		for _, kind := range []string{fleet.ConditionAccepted, status.ConditionNotServed, status.ConditionTargeted, status.ConditionRendered, status.ConditionHeld} {
 			value, reason, message := in.condition(kind, s)
 			if value == "" {
 				continue
@@ -174,6 +175,7 @@ func (r *Reconciler) load(ctx context.Context, in *run) error {
 	if err != nil {
 		return err
 	}
+	in.rules.Bind(&whole.Spec)
 	in.whole = whole
 	if err := in.checkServed(); err != nil {
 		return err

@@ -12,8 +12,22 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/render"
 	"flotilla.io/flotilla/bundle/target"
+	"flotilla.io/flotilla/controller/policy"
 	"flotilla.io/flotilla/controller/status"
 )
+
+// permit stops a bundle that the rules of its workspace do not allow, whoever wrote it.
+func (r *Reconciler) permit(ctx context.Context, in *run) error {
+	rules, err := policy.Load(ctx, r.Client, in.bundle.Namespace)
+	if err != nil {
+		return err
+	}
+	if err := rules.Bundle(in.bundle); err != nil {
+		return &stop{fleet.ConditionAccepted, fleet.ReasonForbidden, err}
+	}
+	in.rules = rules
+	return nil
+}
 
 // checkServed stops a bundle that asks for what this version does not do, where leaving it out could go wrong.
 func (in *run) checkServed() error {

@@ -19,6 +19,7 @@ import (
 	"flotilla.io/flotilla/bundle/render"
 	"flotilla.io/flotilla/bundle/target"
 	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/policy"
 	"flotilla.io/flotilla/controller/rollout"
 	"flotilla.io/flotilla/controller/status"
 )
@@ -26,7 +27,8 @@ import (
 // run is what one walk learns; it dies with it.
 type run struct {
 	bundle *fleet.Bundle // as on the hub
-	whole  *fleet.Bundle // with its values
+	rules  *policy.Rules // of its workspace
+	whole  *fleet.Bundle // with its values, and what the rules add
 	files  map[string][]byte
 	notes  []string // fields that are not served and change nothing that could go wrong
 
@@ -197,6 +199,8 @@ func (in *run) condition(kind string, s *stop) (value corev1.ConditionStatus, re
 			return "True", "Ignored", strings.Join(in.notes, "; ")
 		}
 		return "False", "", ""
+	case fleet.ConditionAccepted:
+		return "True", "", ""
 	case status.ConditionTargeted:
 		if in.nearest != "" {
 			return "False", "NoTargets", in.nearest

@@ -34,6 +34,8 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Watches(&fleet.Cluster{}, burst(r.bundlesOfWorkspace), builder.WithPredicates(changed(clusterMatters))).
 		Watches(&fleet.ClusterGroup{}, burst(r.bundlesOfWorkspace), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&fleet.BundleNamespaceMapping{}, burst(r.bundlesOfWorkspace)).
+		Watches(&fleet.GitRepoRestriction{}, burst(r.bundlesWritten)).
+		Watches(&fleet.Policy{}, burst(r.bundlesWritten)).
 		Watches(&agentapi.Agent{}, burst(r.bundlesOfAgent), builder.WithPredicates(changed(agentMatters))).
 		Watches(&fleet.BundleDeployment{}, handler.EnqueueRequestsFromMapFunc(bundleOf), builder.WithPredicates(deploymentMatters)).
 		Watches(&corev1.Namespace{}, burst(r.bundlesHeld), builder.WithPredicates(changed(holdMatters))).
@@ -131,6 +133,11 @@ func (r *Reconciler) bundlesOfAgent(ctx context.Context, obj client.Object) []ct
 		}
 	}
 	return nil
+}
+
+// bundlesWritten are the bundles of the object's own namespace.
+func (r *Reconciler) bundlesWritten(ctx context.Context, obj client.Object) []ctrl.Request {
+	return r.bundlesIn(ctx, obj.GetNamespace())
 }
 
 // bundlesHeld are the bundles that a hold on a Namespace concerns.

@@ -13,6 +13,7 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	gitsource "flotilla.io/flotilla/bundle/source"
 	"flotilla.io/flotilla/bundle/target"
+	"flotilla.io/flotilla/controller/policy"
 )
 
 // defaultSecret holds the credentials of GitRepos that name none.
@@ -21,18 +22,23 @@ const defaultSecret = "gitcredential"
 // errUnchanged ends a walk early: the source is where it was.
 var errUnchanged = errors.New("unchanged")
 
-// accept refuses what this version does not serve and would get wrong, and reads the credentials.
+// accept refuses what the rules of the workspace do not allow, and what this version does not serve and would get wrong, and
+// reads the credentials. Nothing is asked of anybody before.
 func (r *Reconciler) accept(ctx context.Context, in *run) error {
+	rules, err := policy.Load(ctx, r.Client, in.repo.Namespace)
+	if err != nil {
+		return err
+	}
+	if in.asked, err = rules.GitRepo(in.repo); err != nil {
+		return &failure{fleet.ReasonForbidden, err}
+	}
 	for _, n := range target.NotServedGitRepo(&in.repo.Spec) {
 		if n.Blocks {
 			return &failure{fleet.ConditionNotServed, fmt.Errorf("%s is not served yet: %s", n.Field, n.Why)}
 		}
 		in.ignored = append(in.ignored, fmt.Sprintf("%s is not served yet: %s", n.Field, n.Why))
 	}
-	if err := r.refuseRestricted(ctx, in.repo.Namespace); err != nil {
-		return err
-	}
-	auth, err := r.auth(ctx, in.repo)
+	auth, err := r.auth(ctx, in.repo.Namespace, &in.asked.Spec)
 	if err != nil {
 		return err
 	}
@@ -40,38 +46,22 @@ func (r *Reconciler) accept(ctx context.Context, in *run) error {
 	return nil
 }
 
-// refuseRestricted keeps a workspace with restrictions still until they are enforced: to deploy without them would
-// give a tenant what its administrator forbade.
-func (r *Reconciler) refuseRestricted(ctx context.Context, namespace string) error {
-	restrictions, policies := &fleet.GitRepoRestrictionList{}, &fleet.PolicyList{}
-	for _, list := range []client.ObjectList{restrictions, policies} {
-		if err := r.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
-			return err
-		}
-	}
-	if len(restrictions.Items)+len(policies.Items) > 0 {
-		return &failure{fleet.ConditionNotServed, fmt.Errorf("workspace %s has a GitRepoRestriction or Policy, which are not served yet; "+
-			"nothing new is deployed from it rather than without its rules", namespace)}
-	}
-	return nil
-}
-
-func (r *Reconciler) auth(ctx context.Context, repo *fleet.GitRepo) (gitsource.Auth, error) {
-	auth := gitsource.Auth{CABundle: repo.Spec.CABundle, Insecure: repo.Spec.InsecureSkipTLSverify}
-	name := repo.Spec.ClientSecretName
+func (r *Reconciler) auth(ctx context.Context, namespace string, spec *fleet.GitRepoSpec) (gitsource.Auth, error) {
+	auth := gitsource.Auth{CABundle: spec.CABundle, Insecure: spec.InsecureSkipTLSverify}
+	name := spec.ClientSecretName
 	if name == "" {
 		name = defaultSecret
 	}
 	secret := &corev1.Secret{}
-	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: repo.Namespace, Name: name}, secret)
-	if apierrors.IsNotFound(err) && repo.Spec.ClientSecretName == "" {
+	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret)
+	if apierrors.IsNotFound(err) && spec.ClientSecretName == "" {
 		return auth, nil
 	}
 	if err != nil {
-		return auth, &failure{"AuthFailed", fmt.Errorf("reading Secret %s/%s that spec.clientSecretName names: %w", repo.Namespace, name, err)}
+		return auth, &failure{"AuthFailed", fmt.Errorf("reading Secret %s/%s that spec.clientSecretName names: %w", namespace, name, err)}
 	}
 	if secret.Type != corev1.SecretTypeBasicAuth {
-		return auth, &failure{fleet.ConditionNotServed, fmt.Errorf("secret %s/%s is of type %q: only %s is served yet", repo.Namespace, name, secret.Type, corev1.SecretTypeBasicAuth)}
+		return auth, &failure{fleet.ConditionNotServed, fmt.Errorf("secret %s/%s is of type %q: only %s is served yet", namespace, name, secret.Type, corev1.SecretTypeBasicAuth)}
 	}
 	auth.Username, auth.Password = string(secret.Data["username"]), string(secret.Data["password"])
 	return auth, nil

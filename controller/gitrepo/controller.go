@@ -29,6 +29,7 @@ import (
 	bundlereader "flotilla.io/flotilla/bundle/reader"
 	gitsource "flotilla.io/flotilla/bundle/source"
 	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/policy"
 	"flotilla.io/flotilla/controller/status"
 )
 
@@ -59,6 +60,8 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).Named("gitrepo").
 		For(&fleet.GitRepo{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
 		Watches(&fleet.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.repoOf), builder.WithPredicates(bundleGone)).
+		Watches(&fleet.GitRepoRestriction{}, handler.EnqueueRequestsFromMapFunc(r.reposOfWorkspace)).
+		Watches(&fleet.Policy{}, handler.EnqueueRequestsFromMapFunc(r.reposOfWorkspace)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
 	if r.Pushed != nil {
 		b = b.WatchesRawSource(source.Channel(r.Pushed, &handler.TypedEnqueueRequestForObject[*fleet.GitRepo]{}))
@@ -100,9 +103,23 @@ func (r *Reconciler) repoOf(_ context.Context, obj client.Object) []ctrl.Request
 	return []ctrl.Request{{NamespacedName: key}}
 }
 
+// reposOfWorkspace wakes the GitRepos that the rules of a workspace concern.
+func (r *Reconciler) reposOfWorkspace(ctx context.Context, obj client.Object) []ctrl.Request {
+	list := &fleet.GitRepoList{}
+	if err := r.Client.List(ctx, list, client.InNamespace(obj.GetNamespace())); err != nil {
+		return nil
+	}
+	out := make([]ctrl.Request, len(list.Items))
+	for i := range list.Items {
+		out[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
+	}
+	return out
+}
+
 // run is what one walk learns.
 type run struct {
 	repo     *fleet.GitRepo
+	asked    policy.Resolved // the spec, with the defaults of the workspace
 	request  gitsource.Request
 	head     string
 	tree     gitsource.Tree
@@ -184,7 +201,7 @@ func (r *Reconciler) fetch(ctx context.Context, in *run) error {
 }
 
 func (r *Reconciler) find(_ context.Context, in *run) error {
-	repo := bundlereader.Repo{Name: in.repo.Name, Namespace: in.repo.Namespace, Spec: in.repo.Spec, Labels: in.repo.Labels}
+	repo := bundlereader.Repo{Name: in.repo.Name, Namespace: in.repo.Namespace, Spec: in.asked.Spec, Labels: in.repo.Labels}
 	found, err := bundlereader.Read(in.tree, repo)
 	if err != nil && len(found) == 0 {
 		return &failure{"ReadFailed", fmt.Errorf("reading %s: %w", short(in.head), err)}
@@ -275,7 +292,7 @@ func (r *Reconciler) succeed(in *run, now *fleet.GitRepo, whole bool) {
 	st := &now.Status
 	st.ObservedGeneration = in.repo.Generation
 	st.Commit, st.PollingCommit, st.GitJobStatus = in.head, in.head, fleet.GitJobCurrent
-	set(now, fleet.ConditionAccepted, "True", "", "")
+	set(now, fleet.ConditionAccepted, "True", reasonIf(in.asked.Defaults != "", fleet.ReasonDefaulted), in.asked.Defaults)
 	set(now, fleet.ConditionGitPolling, "True", "", "")
 	set(now, fleet.ConditionReconciling, "False", "", "")
 	if len(in.problems) > 0 {
@@ -303,7 +320,11 @@ func (r *Reconciler) fail(in *run, now *fleet.GitRepo, err error) {
 	if fleet.SetCondition(&now.Status.Conditions, fleet.ConditionStalled, "True", reason, message) {
 		r.Events.Eventf(now, nil, corev1.EventTypeWarning, reason, "Fetch", "%s", message)
 	}
-	if reason == fleet.ConditionNotServed {
+	switch reason {
+	case fleet.ReasonForbidden:
+		set(now, fleet.ConditionAccepted, "False", reason, message)
+		return
+	case fleet.ConditionNotServed:
 		set(now, fleet.ConditionAccepted, "False", reason, message)
 		set(now, fleet.ConditionNotServed, "True", reason, message)
 		return
@@ -333,9 +354,9 @@ func (r *Reconciler) forget(key client.ObjectKey) {
 	delete(r.read, key)
 }
 
-// stamp names all that Bundles are made from: the commit, and the GitRepo's spec and labels.
+// stamp names all that Bundles are made from: the commit, and the GitRepo's spec and labels, and what the rules add to it.
 func stamp(in *run) string {
-	return fmt.Sprintf("%s@%d %v", in.head, in.repo.Generation, in.repo.Labels)
+	return fmt.Sprintf("%s@%d %v %s", in.head, in.repo.Generation, in.repo.Labels, in.asked.Defaults)
 }
 
 func polling(repo *fleet.GitRepo) time.Duration {

@@ -100,7 +100,7 @@ func writeBundle(b *fleet.Bundle, t *tally) {
 func problems(conditions []fleet.GenericCondition) string {
 	var out []string
 	for _, want := range []struct{ kind, bad string }{
-		{ConditionSource, "False"}, {ConditionNotServed, "True"}, {ConditionTargeted, "False"}, {ConditionRendered, "False"}, {ConditionHeld, "True"},
+		{fleet.ConditionAccepted, "False"}, {ConditionSource, "False"}, {ConditionNotServed, "True"}, {ConditionTargeted, "False"}, {ConditionRendered, "False"}, {ConditionHeld, "True"},
 	} {
 		c := fleet.Condition(conditions, want.kind)
 		if c == nil || string(c.Status) != want.bad || want.kind == ConditionNotServed && c.Reason == "Ignored" {

@@ -18,6 +18,7 @@ func TestBadInput(t *testing.T) {
 		{"a change of many clusters", unTargeting},
 		{"a hold", holds},
 		{"a lost Content", lostContents},
+		{"a rule of the workspace", rules},
 		{"a kind that is not served", kindsNotServed},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.do(t, of(t, w)) })

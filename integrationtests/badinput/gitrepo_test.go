@@ -59,7 +59,6 @@ func mistakesInAGitRepo(t *testing.T, w *world.World) {
 		{"a bundle name that another GitRepo has", nameTaken},
 		{"a repository that became empty is held", emptied},
 		{"a field that does no harm has a condition and no other effect", harmless},
-		{"a rule that is not enforced yet keeps its workspace still", restricted},
 		{"a kind that is waited for is deployed once its definition is there", kindArrives},
 	} {
 		t.Run(row.rule, func(t *testing.T) { row.do(of(t, w)) })
@@ -233,18 +232,6 @@ func harmless(w *world.World) {
 		"True Ignored: ", "spec.helmSecretName is not served yet", "web/fleet.yaml:4:13: imageScans is not served yet")
 	w.T.Log(c)
 	nothingToSay(w, "harmless")
-}
-
-func restricted(w *world.World) {
-	const tenants = "tenants"
-	w.Kubectl("hub", "create", "namespace", tenants)
-	apply(w, "hub", "apiVersion: fleet.cattle.io/v1alpha1\nkind: GitRepoRestriction\nmetadata: {name: rules, namespace: tenants}\nallowedRepoPatterns: [nothing]\n")
-	apply(w, "hub", "apiVersion: fleet.cattle.io/v1alpha1\nkind: GitRepo\nmetadata: {name: theirs, namespace: tenants}\nspec: {repo: \""+w.Git.URL("branch")+"\", branch: main}\n")
-	for _, kind := range []string{"Accepted", "Ready"} {
-		w.T.Log(tells(w, "condition "+kind, func() string { return condition(w, "gitrepo", tenants, "theirs", kind) },
-			"False", "NotServed", "workspace tenants has a GitRepoRestriction or Policy, which are not served yet; nothing new is deployed from it rather than without its rules"))
-	}
-	w.Kubectl("hub", "delete", "namespace", tenants, "--wait=false")
 }
 
 // apply has kubectl apply a manifest.

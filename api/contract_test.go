@@ -22,7 +22,9 @@ var shared = map[string]string{
 			valuesFrom[]{configMapKeyRef{name namespace key} secretKeyRef{name namespace key}} valuesFiles[]
 			force:b takeOwnership:b maxHistory:i waitForJobs:b atomic:b disablePreProcess:b disableDNS:b skipSchemaValidation:b
 			disableDependencyUpdate:b}
-		yaml{overlays[]} kustomize{dir}
+		yaml{overlays[]} kustomize{dir + patches[]{path patch target{group version kind name namespace annotationSelector labelSelector}
+				options{allowNameChange:b allowKindChange:b}}
+			images[]{name newName tagSuffix newTag digest} replicas[]{name count:is} namePrefix}
 		serviceAccount createNamespace:b forceSyncGeneration:i
 		diff{comparePatches[]{apiVersion kind name namespace jsonPointers[] operations[]{op path value}}}
 		keepResources:b deleteNamespace:b deleteCRDResources:b ignore{conditions[]:m}

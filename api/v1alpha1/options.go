@@ -1,6 +1,9 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
 
 // BundleDeploymentOptions says how a bundle is deployed. They stand in fleet.yaml, Bundle, HelmOp, in each target, and, merged
 // for one cluster, in a BundleDeployment.
@@ -83,11 +86,107 @@ type YAMLOptions struct {
 	Overlays []string `json:"overlays,omitempty"`
 }
 
-// KustomizeOptions are options for bundles with a kustomization.
+// KustomizeOptions are options for bundles with a kustomization. All but Dir is in Kustomize's own shape, needs no kustomization,
+// and works on the objects of a chart or of plain manifests as well; ${ } in it is filled in for each cluster.
 type KustomizeOptions struct {
 	// Dir holds the kustomization, relative to the bundle. Empty means the bundle's own directory.
 	// +nullable
 	Dir string `json:"dir,omitempty"`
+
+	// Patches are applied in this order to what the bundle gives. Those of targets come after the bundle's.
+	// +nullable
+	Patches []KustomizePatch `json:"patches,omitempty"`
+
+	// Images replaces names, tags and digests of images. Of several with one name the last place's counts.
+	// +nullable
+	Images []KustomizeImage `json:"images,omitempty"`
+
+	// Replicas sets how many replicas workloads have. Of several with one name the last place's counts.
+	// +nullable
+	Replicas []KustomizeReplica `json:"replicas,omitempty"`
+
+	// NamePrefix is put before the name of each object, and where others refer to it.
+	// +nullable
+	NamePrefix string `json:"namePrefix,omitempty"`
+}
+
+// KustomizePatch is a patch and the objects that it is for.
+type KustomizePatch struct {
+	// Path of a file with the patch, relative to the bundle; read from Git only.
+	// +nullable
+	Path string `json:"path,omitempty"`
+	// Patch is a list of JSON patch operations, or a part of an object to merge.
+	// +nullable
+	Patch string `json:"patch,omitempty"`
+	// Target picks the objects. Without one, the patch is a part of an object and names that object itself.
+	// +optional
+	// +nullable
+	Target *KustomizeSelector `json:"target,omitempty"`
+	// Options allow what a patch is otherwise not to do.
+	// +optional
+	// +nullable
+	Options *KustomizePatchOptions `json:"options,omitempty"`
+}
+
+// KustomizeSelector picks objects. All that is set must hold; names and kinds are regular expressions for the whole of them.
+type KustomizeSelector struct {
+	// Group of the objects.
+	// +nullable
+	Group string `json:"group,omitempty"`
+	// Version of the objects.
+	// +nullable
+	Version string `json:"version,omitempty"`
+	// Kind of the objects.
+	// +nullable
+	Kind string `json:"kind,omitempty"`
+	// Name of the objects.
+	// +nullable
+	Name string `json:"name,omitempty"`
+	// Namespace of the objects, as they are written.
+	// +nullable
+	Namespace string `json:"namespace,omitempty"`
+	// AnnotationSelector is a label selector, as text, for annotations.
+	// +nullable
+	AnnotationSelector string `json:"annotationSelector,omitempty"`
+	// LabelSelector is a label selector, as text.
+	// +nullable
+	LabelSelector string `json:"labelSelector,omitempty"`
+}
+
+// KustomizePatchOptions allow what a patch is otherwise not to do.
+type KustomizePatchOptions struct {
+	// AllowNameChange lets the patch rename the object.
+	AllowNameChange bool `json:"allowNameChange,omitempty"`
+	// AllowKindChange lets the patch change the object's kind.
+	AllowKindChange bool `json:"allowKindChange,omitempty"`
+}
+
+// KustomizeImage says what becomes of an image.
+type KustomizeImage struct {
+	// Name of the image, without tag.
+	// +nullable
+	Name string `json:"name,omitempty"`
+	// NewName takes the name's place.
+	// +nullable
+	NewName string `json:"newName,omitempty"`
+	// TagSuffix is put behind the tag that is there.
+	// +nullable
+	TagSuffix string `json:"tagSuffix,omitempty"`
+	// NewTag takes the tag's place.
+	// +nullable
+	NewTag string `json:"newTag,omitempty"`
+	// Digest takes the tag's place, and wins over newTag.
+	// +nullable
+	Digest string `json:"digest,omitempty"`
+}
+
+// KustomizeReplica sets the replicas of a workload.
+type KustomizeReplica struct {
+	// Name of the workload.
+	// +nullable
+	Name string `json:"name,omitempty"`
+	// Count is a whole number, or a ${ } template that gives one.
+	Count intstr.IntOrString `json:"count"`
 }
 
 // HelmOptions are options for bundles with a chart.

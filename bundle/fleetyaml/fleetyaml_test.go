@@ -75,6 +75,14 @@ func TestMistakes(t *testing.T) {
 			[]string{"1:21: helm.releaseName: a release name has at most 53"}},
 		{"a release name of a customization counts, too", "targetCustomizations: [{helm: {releaseName: Web}}]\n",
 			[]string{"1:45: targetCustomizations[0].helm.releaseName: a release name has at most 53"}},
+		{"a patch is there", "kustomize:\n  patches:\n  - target: {name: a}\n", []string{"3:5: kustomize.patches[0]: patch or path is missing"}},
+		{"a patch stands in one place", "kustomize: {patches: [{path: a, patch: b}]}\n", []string{"1:30: kustomize.patches[0].path: patch stands there, too; keep one"}},
+		{"operations have a target", "targetCustomizations:\n- kustomize:\n    patches:\n    - patch: |-\n        - {op: remove, path: /a}\n",
+			[]string{"4:7: targetCustomizations[0].kustomize.patches[0]: target is missing: kind and name of the object that the operations are for"}},
+		{"an image has a name", "kustomize: {images: [{newTag: v1}]}\n", []string{"1:22: kustomize.images[0]: name is missing"}},
+		{"replicas have a name", "overrideTargets: [{kustomize: {replicas: [{count: 1}]}}]\n", []string{"1:43: overrideTargets[0].kustomize.replicas[0]: name is missing"}},
+		{"a count is a whole number", "kustomize: {replicas: [{name: a, count: 50%}, {name: b, count: -1}]}\n",
+			[]string{"1:41: kustomize.replicas[0].count: want a whole number, or a ${ } that gives one", "1:64: kustomize.replicas[1].count: want a whole number"}},
 		{"a mode exists", "targetCustomizationMode: Firstmatch\n", []string{`1:26: targetCustomizationMode: no mode "Firstmatch"; it is FirstMatch or AllMatches`}},
 		{"an image scan has a tag name", "imageScans:\n- image: example.com/web\n", []string{"2:3: imageScans[0]: tagName is missing"}},
 	} {
@@ -138,6 +146,8 @@ func TestAccepted(t *testing.T) {
 			func(f *FleetYAML) bool { return f.Targets[0].NamespaceLabels["a"] == "b" }},
 		{"metadata of an object is let through, as in Fleet", "annotations: {a: b}\ngenerateName: x\nuid: z\n",
 			func(f *FleetYAML) bool { return f.Annotations["a"] == "b" }},
+		{"a merge names its object itself", "kustomize: {patches: [{patch: \"{kind: A, metadata: {name: b}}\"}]}\n", func(f *FleetYAML) bool { return len(f.Kustomize.Patches) == 1 }},
+		{"a count may be a template", "kustomize: {replicas: [{name: a, count: '${ .ClusterLabels.n }'}, {name: b, count: '3'}]}\n", func(f *FleetYAML) bool { return len(f.Kustomize.Replicas) == 2 }},
 		{"an image scan without image is skipped, not checked", "imageScans: [{name: a}]\n", func(f *FleetYAML) bool { return len(f.ImageScans) == 1 }},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
@@ -171,9 +181,11 @@ func TestEveryKey(t *testing.T) {
 			t.Errorf("testdata/every-key.yaml lacks %s", key)
 		}
 	}
-	for key := range fields(reflect.TypeOf(*parsed.Helm)) {
-		if !hasKey(node.Content[0], "helm."+key) {
-			t.Errorf("testdata/every-key.yaml lacks helm.%s", key)
+	for name, options := range map[string]reflect.Type{"helm": reflect.TypeOf(*parsed.Helm), "kustomize": reflect.TypeOf(*parsed.Kustomize)} {
+		for key := range fields(options) {
+			if !hasKey(node.Content[0], name+"."+key) {
+				t.Errorf("testdata/every-key.yaml lacks %s.%s", name, key)
+			}
 		}
 	}
 }

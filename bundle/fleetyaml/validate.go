@@ -36,6 +36,7 @@ func (f *FleetYAML) validate() (errs Errors) {
 		errs = append(errs, f.Errorf("targetCustomizationMode", "no mode %q; it is %s", clip(string(mode)), strings.Join(modes, " or ")))
 	}
 	errs = append(errs, f.releaseName("helm", f.Helm)...)
+	errs = append(errs, f.kustomize("kustomize", f.Kustomize)...)
 	errs = append(errs, f.validateTargets()...)
 	errs = append(errs, f.validateDependsOn()...)
 	for i, scan := range f.ImageScans {
@@ -62,23 +63,24 @@ func (f *FleetYAML) releaseName(path string, helm *v1alpha1.HelmOptions) Errors 
 }
 
 func (f *FleetYAML) validateTargets() (errs Errors) {
-	target := func(path string, helm *v1alpha1.HelmOptions, clusters, groups *metav1.LabelSelector) {
-		errs = append(errs, f.releaseName(path+".helm", helm)...)
+	target := func(path string, options *v1alpha1.BundleDeploymentOptions, clusters, groups *metav1.LabelSelector) {
+		errs = append(errs, f.releaseName(path+".helm", options.Helm)...)
+		errs = append(errs, f.kustomize(path+".kustomize", options.Kustomize)...)
 		errs = append(errs, f.selector(path+".clusterSelector", clusters)...)
 		errs = append(errs, f.selector(path+".clusterGroupSelector", groups)...)
 	}
 	for i, t := range f.Targets {
-		target(fmt.Sprintf("targets[%d]", i), t.Helm, t.ClusterSelector, t.ClusterGroupSelector)
+		target(fmt.Sprintf("targets[%d]", i), &t.BundleDeploymentOptions, t.ClusterSelector, t.ClusterGroupSelector)
 	}
 	for i, t := range f.TargetCustomizations {
-		target(fmt.Sprintf("targetCustomizations[%d]", i), t.Helm, t.ClusterSelector, t.ClusterGroupSelector)
+		target(fmt.Sprintf("targetCustomizations[%d]", i), &t.BundleDeploymentOptions, t.ClusterSelector, t.ClusterGroupSelector)
 	}
 	for i, t := range f.OverrideTargets {
-		target(fmt.Sprintf("overrideTargets[%d]", i), t.Helm, t.ClusterSelector, t.ClusterGroupSelector)
+		target(fmt.Sprintf("overrideTargets[%d]", i), &t.BundleDeploymentOptions, t.ClusterSelector, t.ClusterGroupSelector)
 	}
 	if f.RolloutStrategy != nil {
 		for i, p := range f.RolloutStrategy.Partitions {
-			target(fmt.Sprintf("rolloutStrategy.partitions[%d]", i), nil, p.ClusterSelector, p.ClusterGroupSelector)
+			target(fmt.Sprintf("rolloutStrategy.partitions[%d]", i), &v1alpha1.BundleDeploymentOptions{}, p.ClusterSelector, p.ClusterGroupSelector)
 		}
 	}
 	return errs

@@ -24,6 +24,8 @@ type basis struct {
 	Chart    string   `json:",omitempty"`
 	Dir      string   `json:",omitempty"` // of the kustomization
 	Overlays []string `json:",omitempty"`
+
+	Customization *v1alpha1.KustomizeOptions `json:",omitempty"`
 }
 
 // release is what templates see of the options.
@@ -44,7 +46,8 @@ func Base(in Input) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b := basis{Version: Version, Bundle: in.Bundle, Files: contentHash(files), Chart: st.chart, Dir: st.kustomization}
+	b := basis{Version: Version, Bundle: in.Bundle, Files: contentHash(files), Chart: st.chart, Dir: st.kustomization,
+		Customization: customization(&in.Options)}
 	if st.templated {
 		if b.Release, err = newRelease(in); err != nil {
 			return "", err

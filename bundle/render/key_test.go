@@ -69,6 +69,9 @@ func TestBase(t *testing.T) {
 			in.Options.Helm = values(map[string]any{"a": 1})
 		}, other},
 		{"overlays count for plain manifests", plain, func(in *Input) { in.Options.YAML = &v1alpha1.YAMLOptions{Overlays: []string{"x"}} }, other},
+		{"patches of the options count for plain manifests", plain, func(in *Input) { in.Options.Kustomize = prefixed() }, other},
+		{"patches of the options count for a chart", charted, func(in *Input) { in.Options.Kustomize = prefixed() }, other},
+		{"kustomize.dir alone asks for no change of plain manifests", plain, func(in *Input) { in.Options.Kustomize = &v1alpha1.KustomizeOptions{Dir: "x"} }, same},
 		{"they do not for a chart", charted, func(in *Input) { in.Options.YAML = &v1alpha1.YAMLOptions{Overlays: []string{"x"}} }, same},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
@@ -84,6 +87,8 @@ func TestBase(t *testing.T) {
 		})
 	}
 }
+
+func prefixed() *v1alpha1.KustomizeOptions { return &v1alpha1.KustomizeOptions{NamePrefix: "eu-"} }
 
 func TestBaseRefusesPaths(t *testing.T) {
 	for _, name := range []string{"/etc/passwd", "a/../b", "./a", "a//b", `a\b`, ".."} {

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -77,15 +76,11 @@ func (t *tree) add(name string, data []byte) {
 
 // addCharted writes the objects of a chart beside the kustomization and lists them in it.
 func (t *tree) addCharted(kustomization string, charted []object) error {
-	var text strings.Builder
-	for _, o := range charted {
-		data, err := yaml.Marshal(o.Object)
-		if err != nil {
-			return &Error{ReasonInvalidObject, o.source, err.Error()}
-		}
-		text.WriteString("---\n" + string(data))
+	text, err := written(charted)
+	if err != nil {
+		return err
 	}
-	t.add(path.Join(path.Dir(kustomization), fromChart), []byte(text.String()))
+	t.add(path.Join(path.Dir(kustomization), fromChart), text)
 
 	var content map[string]any
 	if err := yaml.Unmarshal(t.files[kustomization], &content); err != nil {
@@ -131,12 +126,8 @@ func (t *tree) build(dir string) ([]*unstructured.Unstructured, error) {
 	}
 	var objects []*unstructured.Unstructured
 	for _, resource := range built.Resources() {
-		data, err := resource.MarshalJSON()
+		content, err := content(resource)
 		if err != nil {
-			return nil, err
-		}
-		var content map[string]any
-		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &content); err != nil {
 			return nil, err
 		}
 		objects = append(objects, &unstructured.Unstructured{Object: content})

@@ -81,8 +81,24 @@ func Render(ctx context.Context, in Input, caps *Capabilities) (out *Output, err
 	return &Output{Objects: sorted, Asked: rec.answers()}, ctx.Err()
 }
 
-// objects renders by style: the chart or the raw manifests, then Kustomize over what the chart gave.
+// objects renders by style: the chart or the raw manifests, then Kustomize over what the chart gave; then, over all of it, what the
+// options ask of Kustomize.
 func (st style) objects(ctx context.Context, in Input, rec *recorder) ([]object, error) {
+	objects, err := st.plainObjects(ctx, in, rec)
+	if err != nil {
+		return nil, err
+	}
+	custom := customization(&in.Options)
+	if custom == nil || len(objects) == 0 {
+		return objects, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return customize(objects, custom)
+}
+
+func (st style) plainObjects(ctx context.Context, in Input, rec *recorder) ([]object, error) {
 	var objects, crds []object
 	var err error
 	switch {

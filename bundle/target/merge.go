@@ -46,7 +46,7 @@ func (m *merge) add(from string, o *v1alpha1.BundleDeploymentOptions) {
 	})
 	if o.Kustomize != nil {
 		m.options.Kustomize = orNew(m.options.Kustomize)
-		text(m, from, ".kustomize.dir", &m.options.Kustomize.Dir, o.Kustomize.Dir)
+		m.addKustomize(from, m.options.Kustomize, o.Kustomize)
 	}
 	if o.YAML != nil {
 		m.options.YAML = orNew(m.options.YAML)
@@ -65,6 +65,14 @@ func (m *merge) add(from string, o *v1alpha1.BundleDeploymentOptions) {
 		m.options.Helm = orNew(m.options.Helm)
 		m.addHelm(from, m.options.Helm, o.Helm)
 	}
+}
+
+func (m *merge) addKustomize(from string, into, o *v1alpha1.KustomizeOptions) {
+	text(m, from, ".kustomize.dir", &into.Dir, o.Dir)
+	keyed(m, from, ".kustomize.patches", &into.Patches, o.Patches, func(v1alpha1.KustomizePatch) string { return "" })
+	keyed(m, from, ".kustomize.images", &into.Images, o.Images, func(i v1alpha1.KustomizeImage) string { return i.Name })
+	keyed(m, from, ".kustomize.replicas", &into.Replicas, o.Replicas, func(r v1alpha1.KustomizeReplica) string { return r.Name })
+	text(m, from, ".kustomize.namePrefix", &into.NamePrefix, o.NamePrefix)
 }
 
 // addHelm leaves valuesFiles out: what is in them is in values already.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"flotilla.io/flotilla/api/v1alpha1"
 )
@@ -102,6 +103,7 @@ func fields() []field {
 		scalar("helm.version", func(o *options) *string { return &helm(o).Version }),
 		scalar("helm.releaseName", func(o *options) *string { return &helm(o).ReleaseName }),
 		scalar("kustomize.dir", func(o *options) *string { o.Kustomize = orNew(o.Kustomize); return &o.Kustomize.Dir }),
+		scalar("kustomize.namePrefix", func(o *options) *string { o.Kustomize = orNew(o.Kustomize); return &o.Kustomize.NamePrefix }),
 		boolean("keepResources", func(o *options) *bool { return &o.KeepResources }),
 		boolean("helm.force", func(o *options) *bool { return &helm(o).Force }),
 		boolean("helm.atomic", func(o *options) *bool { return &helm(o).Atomic }),
@@ -174,6 +176,25 @@ func fields() []field {
 			}},
 		{"yaml.overlays add up", func(o *options, place string) { o.YAML = &v1alpha1.YAMLOptions{Overlays: []string{place}} },
 			func(o *options) any { return o.YAML.Overlays }, func(in []string) any { return in }, eachAt("yaml.overlays")},
+		{"kustomize.patches add up", func(o *options, place string) {
+			o.Kustomize = &v1alpha1.KustomizeOptions{Patches: []v1alpha1.KustomizePatch{{Patch: place, Target: &v1alpha1.KustomizeSelector{Name: "same"}}}}
+		},
+			func(o *options) any {
+				var patches []string
+				for _, p := range o.Kustomize.Patches {
+					patches = append(patches, p.Patch)
+				}
+				return patches
+			}, func(in []string) any { return in }, eachAt("kustomize.patches")},
+		{"an image of kustomize.images is replaced by name", func(o *options, place string) {
+			o.Kustomize = &v1alpha1.KustomizeOptions{Images: []v1alpha1.KustomizeImage{{Name: "web", NewTag: place}}}
+		}, func(o *options) any { return o.Kustomize.Images[0].NewTag }, last, lastAt("kustomize.images[0]")},
+		{"kustomize.images of other names add up", func(o *options, place string) {
+			o.Kustomize = &v1alpha1.KustomizeOptions{Images: []v1alpha1.KustomizeImage{{Name: place}}}
+		}, func(o *options) any { return len(o.Kustomize.Images) }, func(in []string) any { return len(in) }, eachAt("kustomize.images")},
+		{"a workload of kustomize.replicas is replaced by name", func(o *options, place string) {
+			o.Kustomize = &v1alpha1.KustomizeOptions{Replicas: []v1alpha1.KustomizeReplica{{Name: "web", Count: intstr.FromString(place)}}}
+		}, func(o *options) any { return o.Kustomize.Replicas[0].Count.StrVal }, last, lastAt("kustomize.replicas[0]")},
 		{"helm.valuesFrom of other objects add up", func(o *options, place string) {
 			helm(o).ValuesFrom = []v1alpha1.ValuesFrom{secretRef(place)}
 		},
@@ -199,6 +220,32 @@ func fields() []field {
 		},
 			func(o *options) any { return len(o.IgnoreOptions.Conditions) }, func(in []string) any { return len(in) }, eachAt("ignore.conditions")},
 	}
+}
+
+// TestEveryOptionHasARow fails for an option of the API that no row of fields tells about, nor one of the lists below.
+func TestEveryOptionHasARow(t *testing.T) {
+	told := []string{ // by other tests, or not options of a place
+		"overwrites", "allowedTargetNamespaceSelector", "deleteNamespace", "deleteCRDResources", // TestMergeRules
+		"helm.values", "helm.valuesFrom", "helm.templateValues", "helm.valuesFiles", // in rows of several names; files are values by then
+		"yaml.overlays", "kustomize.patches", "kustomize.images", "kustomize.replicas", "diff.comparePatches", "downstreamResources", "ignore.conditions",
+	}
+	for _, f := range fields() {
+		told = append(told, f.name)
+	}
+	var walk func(path string, o reflect.Type)
+	walk = func(path string, o reflect.Type) {
+		for i := range o.NumField() {
+			name, _, _ := strings.Cut(o.Field(i).Tag.Get("json"), ",")
+			inner := o.Field(i).Type
+			switch {
+			case slices.Contains([]string{"helm", "yaml", "kustomize", "diff", "ignore"}, name):
+				walk(path+name+".", inner.Elem())
+			case !slices.Contains(told, path+name):
+				t.Errorf("no row tells how %s merges", path+name)
+			}
+		}
+	}
+	walk("", reflect.TypeFor[v1alpha1.BundleDeploymentOptions]())
 }
 
 func secretRef(place string) v1alpha1.ValuesFrom {

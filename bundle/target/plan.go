@@ -1,6 +1,7 @@
 package target
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -15,176 +16,187 @@ import (
 	"flotilla.io/flotilla/api/v1alpha1"
 )
 
-// plan is what a combination of target and customizations makes of a bundle, and how its values depend on the cluster.
+// plan is what a combination of target and customizations makes of a bundle, and how that depends on the cluster.
 type plan struct {
-	match    Match                // with the values as they were merged
-	labelled bool                 // values ask for labels in Fleet's old way
-	all      *template            // all values as one text
-	single   map[string]*template // templateValues, by key
-	err      error                // the templates do not parse: an error of each cluster
+	match     Match             // with the values as they were merged
+	labelled  bool              // values ask for labels in Fleet's old way
+	templates map[string]string // templateValues, by key
+	slots     []slot            // of a plan that is not labelled
+	err       error             // an error of each cluster
 
 	mu     sync.Mutex
 	filled map[[sha256.Size]byte]*Match // by the texts that the templates gave
 }
 
+// slot is a template of the options and where its text goes.
+type slot struct {
+	Text
+	put func(o *options, text string) error
+}
+
+// options are the parts of a match that templates write.
+type options struct {
+	values    map[string]any
+	kustomize *v1alpha1.KustomizeOptions
+}
+
 // maxFilled bounds the matches kept for clusters whose templates give the same texts.
 const maxFilled = 256
 
-// newPlan prepares the templates of a merged match. templateValues are dropped where templating is switched off, as in Fleet.
+// newPlan finds the templates of a merged match. templateValues are dropped where templating is switched off, as in Fleet.
 func newPlan(match Match) *plan {
 	p := &plan{match: match, filled: map[[sha256.Size]byte]*Match{}}
-	helm := match.Options.Helm
-	if helm == nil {
-		return p
-	}
-	templates := helm.TemplateValues
-	helm.TemplateValues = nil
-	if helm.Values != nil {
-		p.labelled = asksForLabels(helm.Values.Data)
-	}
-	if helm.DisablePreProcess {
-		return p
-	}
-	if p.all, p.err = wholeTemplate(p.values()); p.err != nil {
-		return p
-	}
-	p.single = make(map[string]*template, len(templates))
-	for key, text := range templates {
-		if p.single[key], p.err = parseTemplate("helm.templateValues"+segment(key), text); p.err != nil {
-			return p
+	if helm := match.Options.Helm; helm != nil {
+		if !helm.DisablePreProcess {
+			p.templates = helm.TemplateValues
 		}
+		helm.TemplateValues = nil
+		p.labelled = asksForLabels(p.values())
+	}
+	if !p.labelled {
+		p.slots, p.err = p.slotsOf(p.values())
 	}
 	return p
 }
 
 func (p *plan) values() map[string]any {
-	if p.match.Options.Helm.Values == nil {
-		return nil
+	if helm := p.match.Options.Helm; helm != nil && helm.Values != nil {
+		return helm.Values.Data
 	}
-	return p.match.Options.Helm.Values.Data
+	return nil
 }
 
-// wholeTemplate is the template of all values as one text, as in Fleet, so that keys are templates, too; nil when there is
-// nothing to fill in.
-func wholeTemplate(values map[string]any) (*template, error) {
-	text, err := yaml.Marshal(values)
-	if err != nil {
-		return nil, errors.New("helm.values: they do not fit YAML")
-	}
-	if !strings.Contains(string(text), leftDelimiter) {
-		return nil, nil
-	}
-	return parseTemplate("helm.values", string(text))
-}
-
-// on is the match for a cluster: the one of the plan itself where nothing depends on the cluster.
-func (p *plan) on(c *v1alpha1.Cluster) (*Match, error) {
-	if p.err != nil {
-		return nil, p.err
-	}
-	if !p.labelled && p.all == nil && len(p.single) == 0 {
-		return &p.match, nil
-	}
-	values, all := p.values(), p.all
-	if p.labelled {
-		var err error
-		if values, err = withLabels(values, labelsOf(c), 0); err != nil {
-			return nil, err
+// slotsOf are the templates when these are the values. As in Fleet, all values are one text, so that keys are templates, too.
+func (p *plan) slotsOf(values map[string]any) ([]slot, error) {
+	var slots []slot
+	if helm := p.match.Options.Helm; helm != nil && !helm.DisablePreProcess {
+		text, err := yaml.Marshal(values)
+		if err != nil {
+			return nil, errors.New("helm.values: they do not fit YAML")
 		}
-		if all != nil {
-			if all, err = wholeTemplate(values); err != nil {
-				return nil, err
-			}
+		if strings.Contains(string(text), leftDelimiter) {
+			slots = append(slots, slot{Text{"helm.values", string(text)}, putValues})
 		}
 	}
-	texts, err := p.execute(all, contextOf(c))
-	if err != nil {
-		return nil, err
+	for _, key := range slices.Sorted(maps.Keys(p.templates)) {
+		slots = append(slots, slot{Text{"helm.templateValues" + segment(key), p.templates[key]}, putValue(key)})
 	}
-	return p.fill(values, texts)
+	return append(slots, kustomizeSlots(p.match.Options.Kustomize)...), nil
 }
 
-// whole is the key of the text of all values, among those of templateValues, which are a dot and their key.
-const whole = ""
-
-func (p *plan) execute(all *template, context map[string]any) (map[string]string, error) {
-	texts := make(map[string]string, len(p.single)+1)
-	var err error
-	if all != nil {
-		if texts[whole], err = all.execute(context); err != nil {
-			return nil, err
-		}
+// putValues reads the text of all values back.
+func putValues(o *options, text string) error {
+	parsed := v1alpha1.GenericMap{}
+	if err := yaml.Unmarshal([]byte(text), &parsed); err != nil {
+		return errors.New("helm.values: filled in for this cluster they are no YAML; " +
+			"let quote be the last in a ${ } that may give a colon, a bracket or several lines")
 	}
-	for _, key := range slices.Sorted(maps.Keys(p.single)) {
-		if texts["."+key], err = p.single[key].execute(context); err != nil {
-			return nil, err
-		}
-	}
-	return texts, nil
+	o.values = parsed.Data
+	return nil
 }
 
-// fill makes a match of the texts; clusters with equal texts share it.
-func (p *plan) fill(values map[string]any, texts map[string]string) (*Match, error) {
-	digest := sha256.New()
-	for _, key := range slices.Sorted(maps.Keys(texts)) {
-		fmt.Fprintf(digest, "%q %q\n", key, texts[key])
-	}
-	key := [sha256.Size]byte(digest.Sum(nil))
-	if match := p.shared(key); match != nil {
-		return match, nil
-	}
-	filled, err := parseValues(values, texts)
-	if err != nil {
-		return nil, err
-	}
-	match, helm := p.match, *p.match.Options.Helm
-	helm.Values = &v1alpha1.GenericMap{Data: filled}
-	match.Options.Helm = &helm
-	p.share(key, &match)
-	return &match, nil
-}
-
-// shared is the match that another cluster with the same texts got. With labels filled in before, texts do not tell all.
-func (p *plan) shared(key [sha256.Size]byte) *Match {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.filled[key]
-}
-
-func (p *plan) share(key [sha256.Size]byte, match *Match) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.filled) < maxFilled && !p.labelled {
-		p.filled[key] = match
-	}
-}
-
-// parseValues reads the texts back: that of all values in place of values, then templateValues over them, as in Fleet each
-// replacing what stands under its key.
-func parseValues(values map[string]any, texts map[string]string) (map[string]any, error) {
-	filled := make(map[string]any, len(values)+len(texts))
-	if text, ok := texts[whole]; ok {
-		parsed := v1alpha1.GenericMap{}
-		if err := yaml.Unmarshal([]byte(text), &parsed); err != nil {
-			return nil, errors.New("helm.values: filled in for this cluster they are no YAML; " +
-				"let quote be the last in a ${ } that may give a colon, a bracket or several lines")
-		}
-		values = parsed.Data
-	}
-	maps.Copy(filled, values)
-	for key, text := range texts {
-		if key == whole {
-			continue
-		}
+// putValue reads the text of one of templateValues, which as in Fleet replaces what stands under its key.
+func putValue(key string) func(*options, string) error {
+	return func(o *options, text string) error {
 		var value any
 		data, err := yaml.YAMLToJSON([]byte(text))
 		if err == nil {
 			err = json.Unmarshal(data, &value)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("helm.templateValues%s: filled in for this cluster it is no YAML", key)
+			return fmt.Errorf("helm.templateValues%s: filled in for this cluster it is no YAML", segment(key))
 		}
-		filled[key[1:]] = value
+		o.values[key] = value
+		return nil
 	}
-	return filled, nil
+}
+
+// on are the matches for clusters, in their order, and for each an error of its own.
+func (p *plan) on(ctx context.Context, clusters []*v1alpha1.Cluster, fill Filler) ([]*Match, []error) {
+	matches, errs := make([]*Match, len(clusters)), make([]error, len(clusters))
+	if p.labelled {
+		for i, c := range clusters {
+			matches[i], errs[i] = p.labelledOn(ctx, c, fill)
+		}
+		return matches, errs
+	}
+	filled := p.fill(ctx, p.slots, clusters, fill)
+	for i := range clusters {
+		matches[i], errs[i] = p.finish(p.values(), p.slots, filled[i])
+	}
+	return matches, errs
+}
+
+// labelledOn is on for one cluster, whose labels stand in the values before these are a template.
+func (p *plan) labelledOn(ctx context.Context, c *v1alpha1.Cluster, fill Filler) (*Match, error) {
+	values, err := withLabels(p.values(), labelsOf(c), 0)
+	if err != nil {
+		return nil, err
+	}
+	slots, err := p.slotsOf(values)
+	if err != nil {
+		return nil, err
+	}
+	return p.finish(values, slots, p.fill(ctx, slots, []*v1alpha1.Cluster{c}, fill)[0])
+}
+
+// fill gives for each cluster the texts of the slots.
+func (p *plan) fill(ctx context.Context, slots []slot, clusters []*v1alpha1.Cluster, fill Filler) []Filled {
+	if len(slots) == 0 || p.err != nil {
+		return make([]Filled, len(clusters))
+	}
+	job := Job{Contexts: make([]v1alpha1.GenericMap, len(clusters))}
+	for _, s := range slots {
+		job.Texts = append(job.Texts, s.Text)
+	}
+	for i, c := range clusters {
+		job.Contexts[i].Data = contextOf(c)
+	}
+	return fill(ctx, job)
+}
+
+// finish makes a match of the texts. Clusters with equal texts share it, and where nothing depends on the cluster all do; with
+// labels filled in before, texts do not tell all.
+func (p *plan) finish(values map[string]any, slots []slot, filled Filled) (*Match, error) {
+	switch {
+	case p.err != nil:
+		return nil, p.err
+	case filled.Error != "":
+		return nil, errors.New(filled.Error)
+	case !p.labelled && len(slots) == 0:
+		return &p.match, nil
+	case p.labelled:
+		return p.make(values, slots, filled.Texts)
+	}
+	key := sha256.Sum256(fmt.Appendf(nil, "%q", filled.Texts))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if match := p.filled[key]; match != nil {
+		return match, nil
+	}
+	match, err := p.make(values, slots, filled.Texts)
+	if err == nil && len(p.filled) < maxFilled {
+		p.filled[key] = match
+	}
+	return match, err
+}
+
+func (p *plan) make(values map[string]any, slots []slot, texts []string) (*Match, error) {
+	o := options{maps.Clone(values), p.match.Options.Kustomize.DeepCopy()}
+	if o.values == nil {
+		o.values = map[string]any{}
+	}
+	for i, s := range slots {
+		if err := s.put(&o, texts[i]); err != nil {
+			return nil, err
+		}
+	}
+	match := p.match
+	match.Options.Kustomize = o.kustomize
+	if p.match.Options.Helm != nil {
+		helm := *p.match.Options.Helm
+		helm.Values = &v1alpha1.GenericMap{Data: o.values}
+		match.Options.Helm = &helm
+	}
+	return &match, nil
 }

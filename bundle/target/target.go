@@ -6,6 +6,7 @@
 package target
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -88,15 +89,32 @@ func New(b *v1alpha1.Bundle, groups []v1alpha1.ClusterGroup) (*Matcher, error) {
 // Match finds what the bundle is on a cluster. Nil without an error means that it is not deployed there: no target picks the
 // cluster, or doNotDeploy is set where it counts. An error concerns this cluster alone, and names it.
 func (m *Matcher) Match(c *v1alpha1.Cluster) (*Match, error) {
-	p := m.pick(c)
-	if p == nil {
-		return nil, nil
+	matches, errs := m.MatchAll(context.Background(), []*v1alpha1.Cluster{c}, Fill)
+	return matches[0], errs[0]
+}
+
+// MatchAll is Match for several clusters, in their order, with the templates left to fill.
+func (m *Matcher) MatchAll(ctx context.Context, clusters []*v1alpha1.Cluster, fill Filler) ([]*Match, []error) {
+	matches, errs := make([]*Match, len(clusters)), make([]error, len(clusters))
+	members := map[*plan][]int{}
+	for i, c := range clusters {
+		if p := m.pick(c); p != nil {
+			members[p] = append(members[p], i)
+		}
 	}
-	match, err := p.on(c)
-	if err != nil {
-		return nil, fmt.Errorf("cluster %s/%s: %w", c.Namespace, c.Name, err)
+	for p, indexes := range members {
+		some := make([]*v1alpha1.Cluster, len(indexes))
+		for j, i := range indexes {
+			some[j] = clusters[i]
+		}
+		found, failed := p.on(ctx, some, fill)
+		for j, i := range indexes {
+			if matches[i] = found[j]; failed[j] != nil {
+				errs[i] = fmt.Errorf("cluster %s/%s: %w", clusters[i].Namespace, clusters[i].Name, failed[j])
+			}
+		}
 	}
-	return match, nil
+	return matches, errs
 }
 
 // pick finds the target and customizations for a cluster, and the plan they make together.

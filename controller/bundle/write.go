@@ -298,11 +298,14 @@ func (in *run) labels(p *place) map[string]string {
 	return out
 }
 
-// withoutValues leaves out what may be secret: values went into the objects, which are sealed.
+// withoutValues leaves out what may be secret: values and patches went into the objects, which are sealed.
 func withoutValues(o fleet.BundleDeploymentOptions) fleet.BundleDeploymentOptions {
 	out := *o.DeepCopy()
 	if out.Helm != nil {
 		out.Helm.Values, out.Helm.TemplateValues = nil, nil
+	}
+	if out.Kustomize != nil {
+		out.Kustomize.Patches = nil
 	}
 	return out
 }

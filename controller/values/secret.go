@@ -1,4 +1,4 @@
-// Package values moves Helm values out of Bundles into the Secret that bears the Bundle's name, and back.
+// Package values moves Helm values, and patches, out of Bundles into the Secret that bears the Bundle's name, and back.
 //
 // A Bundle can be read by more people than its values should be. The Secret is Fleet's: type
 // fleet.cattle.io/bundle-values/v1alpha1, key values.yaml for the bundle and one key for each target's name, each
@@ -25,6 +25,7 @@ import (
 const (
 	baseKey         = "values.yaml"
 	templatesSuffix = ".templates"
+	patchesSuffix   = ".patches"
 )
 
 // Secret holds the values of one Bundle on their way to or from the hub.
@@ -32,32 +33,42 @@ type Secret struct {
 	Data map[string][]byte
 }
 
-// Extract takes values and templateValues out of b and sets its valuesHash.
+// Extract takes values, templateValues and patches out of b and sets its valuesHash.
 func Extract(b *fleet.Bundle) (*Secret, error) {
 	s := &Secret{Data: map[string][]byte{}}
 	for _, p := range places(b) {
-		if p.helm == nil {
-			continue
-		}
-		if p.helm.Values != nil && len(p.helm.Values.Data) > 0 {
-			data, err := json.Marshal(p.helm.Values.Data)
-			if err != nil {
-				return nil, fmt.Errorf("encoding helm.values of %s: %w", p.key, err)
+		if helm := p.options.Helm; helm != nil {
+			if helm.Values != nil && len(helm.Values.Data) > 0 {
+				if err := s.put(p.key, "helm.values", helm.Values.Data); err != nil {
+					return nil, err
+				}
+				helm.Values = nil
 			}
-			s.Data[p.key] = data
-			p.helm.Values = nil
-		}
-		if len(p.helm.TemplateValues) > 0 {
-			data, err := json.Marshal(p.helm.TemplateValues)
-			if err != nil {
-				return nil, fmt.Errorf("encoding helm.templateValues of %s: %w", p.key, err)
+			if len(helm.TemplateValues) > 0 {
+				if err := s.put(p.key+templatesSuffix, "helm.templateValues", helm.TemplateValues); err != nil {
+					return nil, err
+				}
+				helm.TemplateValues = nil
 			}
-			s.Data[p.key+templatesSuffix] = data
-			p.helm.TemplateValues = nil
+		}
+		if k := p.options.Kustomize; k != nil && len(k.Patches) > 0 {
+			if err := s.put(p.key+patchesSuffix, "kustomize.patches", k.Patches); err != nil {
+				return nil, err
+			}
+			k.Patches = nil
 		}
 	}
 	b.Spec.ValuesHash = s.hash()
 	return s, nil
+}
+
+func (s *Secret) put(key, field string, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encoding %s of %s: %w", field, key, err)
+	}
+	s.Data[key] = data
+	return nil
 }
 
 // Write brings the Secret of b on the hub to s. The Bundle itself must be written after it.
@@ -116,22 +127,33 @@ func Restore(ctx context.Context, live client.Reader, b *fleet.Bundle) (*fleet.B
 
 func (s *Secret) into(b *fleet.Bundle) error {
 	for _, p := range places(b) {
-		raw, templates := s.Data[p.key], s.Data[p.key+templatesSuffix]
-		if raw == nil && templates == nil {
-			continue
+		if s.Data[p.key] != nil || s.Data[p.key+templatesSuffix] != nil {
+			p.options.Helm = orNew(p.options.Helm)
 		}
-		helm := p.ensure()
-		if raw != nil {
-			helm.Values = &fleet.GenericMap{}
-			if err := json.Unmarshal(raw, helm.Values); err != nil {
-				return fmt.Errorf("reading key %s of Secret %s: %w", p.key, b.Name, err)
+		if s.Data[p.key] != nil {
+			p.options.Helm.Values = &fleet.GenericMap{}
+			if err := s.take(p.key, b.Name, p.options.Helm.Values); err != nil {
+				return err
 			}
 		}
-		if templates != nil {
-			if err := json.Unmarshal(templates, &helm.TemplateValues); err != nil {
-				return fmt.Errorf("reading key %s%s of Secret %s: %w", p.key, templatesSuffix, b.Name, err)
+		if key := p.key + templatesSuffix; s.Data[key] != nil {
+			if err := s.take(key, b.Name, &p.options.Helm.TemplateValues); err != nil {
+				return err
 			}
 		}
+		if key := p.key + patchesSuffix; s.Data[key] != nil {
+			p.options.Kustomize = orNew(p.options.Kustomize)
+			if err := s.take(key, b.Name, &p.options.Kustomize.Patches); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Secret) take(key, name string, into any) error {
+	if err := json.Unmarshal(s.Data[key], into); err != nil {
+		return fmt.Errorf("reading key %s of Secret %s: %w", key, name, err)
 	}
 	return nil
 }
@@ -151,20 +173,19 @@ func (s *Secret) hash() string {
 
 // place is where a Bundle can carry values.
 type place struct {
-	key  string
-	helm *fleet.HelmOptions
-	opts *fleet.BundleDeploymentOptions
+	key     string
+	options *fleet.BundleDeploymentOptions
 }
 
-func (p place) ensure() *fleet.HelmOptions {
-	if p.opts.Helm == nil {
-		p.opts.Helm = &fleet.HelmOptions{}
+func orNew[T any](have *T) *T {
+	if have == nil {
+		return new(T)
 	}
-	return p.opts.Helm
+	return have
 }
 
 func places(b *fleet.Bundle) []place {
-	out := []place{{baseKey, b.Spec.Helm, &b.Spec.BundleDeploymentOptions}}
+	out := []place{{baseKey, &b.Spec.BundleDeploymentOptions}}
 	seen := map[string]bool{baseKey: true}
 	for i := range b.Spec.Targets {
 		t := &b.Spec.Targets[i]
@@ -173,7 +194,7 @@ func places(b *fleet.Bundle) []place {
 			key = fmt.Sprintf("target-%d", i) // a name that is no key of a Secret, or stands twice
 		}
 		seen[key] = true
-		out = append(out, place{key, t.Helm, &t.BundleDeploymentOptions})
+		out = append(out, place{key, &t.BundleDeploymentOptions})
 	}
 	return out
 }

@@ -16,12 +16,16 @@ func bundle() *fleet.Bundle {
 	helm := func() *fleet.HelmOptions {
 		return &fleet.HelmOptions{Values: &fleet.GenericMap{Data: map[string]any{"password": canary}}, TemplateValues: map[string]string{"x": canary}}
 	}
+	kustomize := func() *fleet.KustomizeOptions {
+		return &fleet.KustomizeOptions{NamePrefix: "eu-", Patches: []fleet.KustomizePatch{{Patch: canary, Target: &fleet.KustomizeSelector{Name: "web"}}}}
+	}
 	b := &fleet.Bundle{}
 	b.Name = "web"
+	b.Spec.Kustomize = kustomize()
 	b.Spec.Helm = helm()
 	for _, name := range []string{"production", "a name with spaces", "production", "values.yaml"} {
 		t := fleet.BundleTarget{Name: name}
-		t.Helm = helm()
+		t.Helm, t.Kustomize = helm(), kustomize()
 		b.Spec.Targets = append(b.Spec.Targets, t)
 	}
 	b.Spec.Targets = append(b.Spec.Targets, fleet.BundleTarget{Name: "none"})

@@ -43,7 +43,8 @@ kind: ConfigMap
 metadata: {name: c}
 data: {password: {{ .Values.password }}}
 `,
-		"raw/fleet.yaml": "defaultNamespace: app\n", "raw/c.yaml": configMap("raw", canary),
+		"raw/fleet.yaml": "defaultNamespace: app\nkustomize: {patches: [{target: {name: raw}, patch: '[{op: add, path: /data/patched, value: " + canary + "}]'}]}\n",
+		"raw/c.yaml":     configMap("raw", canary),
 	}), func(s *fleet.GitRepoSpec) {
 		s.Targets = everyone()
 		s.Targets[0].Helm = &fleet.HelmOptions{Values: &fleet.GenericMap{Data: map[string]any{"target": canary}}}

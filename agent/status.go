@@ -145,7 +145,7 @@ func (d *deployment) appliedID() string {
 func (d *deployment) objects(f *report.Facts) {
 	for i, w := range d.wanted {
 		item := d.inv[w.Key]
-		if i < 11 {
+		if i < report.MostResources {
 			f.Applies = append(f.Applies, report.Object{Key: w.Key, Version: w.Version})
 		}
 		o := report.Object{Key: w.Key, Version: w.Version, UID: item.UID}

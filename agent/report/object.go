@@ -78,44 +78,15 @@ func (o Object) drifted() []v1alpha1.DriftedField {
 	return o.Fields
 }
 
-// name is Fleet's: deployment.apps ns/web, configmap.v1 ns/web.
+// name is how a line of Fleet's calls an object, without its version: deployment.apps ns/web, configmap.v1 ns/web.
 func name(key layer.Key) string {
-	return objectName(key.Kind, key.Group, "v1", key.Namespace, key.Name)
-}
-
-func objectName(kind, group, version, namespace, name string) string {
+	group := key.Group
 	if group == "" {
-		group = version
+		group = "v1"
 	}
-	if namespace != "" {
-		name = namespace + "/" + name
+	object := key.Name
+	if key.Namespace != "" {
+		object = key.Namespace + "/" + key.Name
 	}
-	return strings.ToLower(kind) + "." + group + " " + name
-}
-
-func statusName(kind, apiVersion, namespace, name string) string {
-	group, version, found := strings.Cut(apiVersion, "/")
-	if !found {
-		group, version = "", apiVersion
-	}
-	return objectName(kind, group, version, namespace, name)
-}
-
-func nonReadyLine(n v1alpha1.NonReadyStatus) string {
-	flag := "progressing"
-	if n.Summary.Error {
-		flag = "error"
-	}
-	return fmt.Sprintf("%s [%s] %s", statusName(n.Kind, n.APIVersion, n.Namespace, n.Name), flag, strings.Join(n.Summary.Message, ", "))
-}
-
-func modifiedLine(m v1alpha1.ModifiedStatus) string {
-	object := statusName(m.Kind, m.APIVersion, m.Namespace, m.Name)
-	switch {
-	case m.Exist:
-		return object + " is not owned by us"
-	case m.Create:
-		return object + " missing"
-	}
-	return object + " modified " + m.Patch
+	return strings.ToLower(key.Kind) + "." + group + " " + object
 }

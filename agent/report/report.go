@@ -1,8 +1,8 @@
 // Package report turns what the agent knows about one BundleDeployment into its status.
 //
 // It is pure. The same facts give the same status, byte by byte and in the same order, so that an agent that starts anew
-// on a settled cluster finds nothing to write; a condition's times move only with what it says. Lists are sorted and cut
-// at ten, counts are exact. The status holds no value of an object but those that package drift lets show, and the word
+// on a settled cluster finds nothing to write; a condition's times move only with what it says. Lists are sorted and
+// bounded, counts are exact. The status holds no value of an object but those that package drift lets show, and the word
 // for a deployment at its best stands in one field alone.
 package report
 
@@ -34,8 +34,16 @@ const (
 	ReasonDeleting    = "Deleting"
 )
 
-// most is how many entries a list in the status has.
-const most = 10
+const (
+	// most is how many entries a list of what is wrong has.
+	most = 10
+	// resourceBytes bounds the list of all objects: of a deployment of usual size it has every one.
+	resourceBytes = 16 << 10
+	// MinResourceBytes is what an entry of that list takes besides its names.
+	MinResourceBytes = 64
+	// MostResources is how many objects that list can have, and a caller has to give.
+	MostResources = resourceBytes / MinResourceBytes
+)
 
 // Facts is all that a status is made of.
 type Facts struct {
@@ -149,17 +157,26 @@ func (f Facts) objects(s *v1alpha1.BundleDeploymentStatus) {
 		counts.WaitApplied = max(0, f.Total-counts.Missing-counts.Modified-counts.NotReady)
 	}
 	s.ResourceCounts = counts
-	for _, o := range f.Applies {
-		s.Resources = append(s.Resources, v1alpha1.BundleDeploymentResource{
-			Kind: o.Key.Kind, APIVersion: o.apiVersion(), Namespace: o.Key.Namespace, Name: o.Key.Name,
-		})
-	}
-	s.IncompleteState = len(s.NonReadyStatus) > most || len(s.ModifiedStatus) > most || len(s.Resources) > most
-	s.NonReadyStatus, s.ModifiedStatus = cut(s.NonReadyStatus), cut(s.ModifiedStatus)
-	s.Drift, s.Resources = cut(s.Drift), cut(s.Resources)
+	s.Resources = f.resources()
+	s.IncompleteState = len(s.NonReadyStatus) > most || len(s.ModifiedStatus) > most || len(s.Resources) < f.Total
+	s.NonReadyStatus, s.ModifiedStatus, s.Drift = cut(s.NonReadyStatus), cut(s.ModifiedStatus), cut(s.Drift)
 	s.Ready = f.Unread == 0 && len(s.NonReadyStatus) == 0 && counts.Missing == 0 &&
 		f.Applied == f.Spec.DeploymentID && f.Spec.DeploymentID != ""
 	s.NonModified = len(s.ModifiedStatus) == 0
+}
+
+// resources lists the objects of the deployment, as many as there is room for.
+func (f Facts) resources() []v1alpha1.BundleDeploymentResource {
+	var list []v1alpha1.BundleDeploymentResource
+	room := resourceBytes
+	for _, o := range f.Applies {
+		r := v1alpha1.BundleDeploymentResource{Kind: o.Key.Kind, APIVersion: o.apiVersion(), Namespace: o.Key.Namespace, Name: o.Key.Name}
+		if room -= MinResourceBytes + len(r.Kind) + len(r.APIVersion) + len(r.Namespace) + len(r.Name); room < 0 {
+			break
+		}
+		list = append(list, r)
+	}
+	return slices.Clip(list)
 }
 
 func cut[T any](list []T) []T {
@@ -207,7 +224,7 @@ func (f Facts) undeployed() (reason, message string) {
 	case f.Hold != nil:
 		return ReasonHeld, f.Hold.Message
 	case f.Applied != f.Spec.DeploymentID:
-		return ReasonWaiting, "is being applied"
+		return v1alpha1.ReasonApplying, "is being applied"
 	default:
 		return "", ""
 	}
@@ -228,9 +245,9 @@ func (f Facts) unready(s *v1alpha1.BundleDeploymentStatus) (reason, message stri
 	case message != "":
 		return reason, message
 	case len(s.ModifiedStatus) > 0: // before what is not ready, which may well be for that reason
-		return ReasonDrifted, modifiedLine(s.ModifiedStatus[0])
+		return ReasonDrifted, s.ModifiedStatus[0].String()
 	case len(s.NonReadyStatus) > 0:
-		return ReasonNotReady, nonReadyLine(s.NonReadyStatus[0])
+		return ReasonNotReady, s.NonReadyStatus[0].String()
 	case f.Unread > 0:
 		return ReasonNotReady, fmt.Sprintf("%d of %d objects were not looked at yet", f.Unread, f.Total)
 	}

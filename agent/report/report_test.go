@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func TestOneWordAndOneLineSayHowADeploymentIs(t *testing.T) {
 		{"drift names object, field, values and manager", base(with(Object{Fields: []v1alpha1.DriftedField{scaled}})), v1alpha1.HealthDrifted, v1alpha1.Modified, "deployment.apps ns/web modified /spec/replicas 3 → 5 by kubectl"},
 		{"a missing object is drift", base(with(Object{Missing: true})), v1alpha1.HealthDrifted, v1alpha1.NotReady, "deployment.apps ns/web missing"},
 		{"an object on its way is named", base(with(Object{Health: health.Verdict{State: health.Progressing, Message: "1 of 3"}})), v1alpha1.HealthProgressing, v1alpha1.NotReady, "deployment.apps ns/web [progressing] 1 of 3"},
-		{"a failed object is named", base(with(Object{Health: health.Verdict{State: health.Failed, Message: "no"}})), v1alpha1.HealthFailed, v1alpha1.NotReady, "deployment.apps ns/web [error] no"},
+		{"a failed object is named", base(with(Object{Health: health.Verdict{State: health.Failed, Message: "no"}})), v1alpha1.HealthFailed, v1alpha1.NotReady, "deployment.apps ns/web error] no"},
 		{"an object that was not looked at is not ready", base(func(f *Facts) { f.Unread = 1 }), v1alpha1.HealthProgressing, v1alpha1.NotReady, "1 of 2 objects were not looked at yet"},
 		{"a failure names what runs instead", base(func(f *Facts) { f.Applied, f.Running, f.Failure = "old", "abc", "it is denied" }), v1alpha1.HealthFailed, v1alpha1.ErrApplied, "it is denied; revision abc stays"},
 		{"what is waited for is no failure", base(func(f *Facts) { f.Applied, f.Waiting = "old", "a kind" }), v1alpha1.HealthWaiting, v1alpha1.WaitApplied, "a kind"},
@@ -131,5 +132,31 @@ func TestWhoFlapsWaitsLongerAndLonger(t *testing.T) {
 	}
 	if wait := at(false); wait != calm {
 		t.Errorf("what can wait waits %s, want %s", wait, calm)
+	}
+}
+
+func TestTheListOfObjectsIsBounded(t *testing.T) {
+	for _, row := range []struct {
+		rule    string
+		objects int
+		whole   bool
+	}{
+		{"a deployment of usual size lists every object", 120, true},
+		{"a large one lists what fits, and says so", 5000, false},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			f := Facts{Spec: v1alpha1.BundleDeploymentSpec{DeploymentID: "a"}, Applied: "a", Total: row.objects}
+			for i := range min(row.objects, MostResources) {
+				f.Applies = append(f.Applies, Object{Key: layer.Key{Kind: "ConfigMap", Namespace: "ns", Name: fmt.Sprintf("settings-%04d", i)}, Version: "v1"})
+			}
+			s := Compose(v1alpha1.BundleDeploymentStatus{}, f)
+			text, err := Patch(v1alpha1.BundleDeploymentStatus{}, s)
+			if err != nil || len(text) > 20<<10 {
+				t.Errorf("the status has %d bytes, %v", len(text), err)
+			}
+			if (len(s.Resources) == row.objects) != row.whole || s.IncompleteState == row.whole || s.ResourceCounts.DesiredReady != row.objects {
+				t.Errorf("%d of %d are listed, incomplete %v, counts %+v", len(s.Resources), row.objects, s.IncompleteState, s.ResourceCounts)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,10 +23,13 @@ type GenericCondition struct {
 	Message string `json:"message,omitempty"`
 }
 
+// MessageBytes bounds a condition's message: an error may be as long as the file that it is about.
+const MessageBytes = 4 << 10
+
 // SetCondition sets the condition of that type, adding it at the end if it is missing, and tells whether anything changed.
-// When nothing changed, the times stay too, so that the same verdict twice makes no write.
+// When nothing changed, the times stay too, so that the same verdict twice makes no write. A long message is cut.
 func SetCondition(conditions *[]GenericCondition, conditionType string, status corev1.ConditionStatus, reason, message string) bool {
-	now := time.Now().UTC().Format(time.RFC3339)
+	now, message := time.Now().UTC().Format(time.RFC3339), Clip(message, MessageBytes)
 	have := Condition(*conditions, conditionType)
 	if have == nil {
 		*conditions = append(*conditions, GenericCondition{
@@ -69,4 +73,13 @@ func RemoveCondition(conditions *[]GenericCondition, conditionType string) bool 
 func ConditionIs(conditions []GenericCondition, conditionType string, status corev1.ConditionStatus) bool {
 	have := Condition(conditions, conditionType)
 	return have != nil && have.Status == status
+}
+
+// Clip cuts a text to at most n bytes, at a whole character, and shows that it did.
+func Clip(text string, n int) string {
+	const more = "…"
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n-len(more)], "") + more
 }

@@ -223,6 +223,9 @@ const ReasonForbidden = "Forbidden"
 // names them. Flotilla.
 const ReasonDefaulted = "Defaulted"
 
+// ReasonApplying of condition Deployed: the order came, and its objects are being applied. Flotilla.
+const ReasonApplying = "Applying"
+
 // ReasonContentMissing of conditions Pulled and Rendered: a Content was deleted or damaged; the hub makes it again. Flotilla.
 const ReasonContentMissing = "ContentMissing"
 

@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -290,7 +291,10 @@ func (r *Reconciler) report(ctx context.Context, in *run, err error) error {
 // succeed clears what was wrong with the source, and after a whole read tells what was found.
 func (r *Reconciler) succeed(in *run, now *fleet.GitRepo, whole bool) {
 	st := &now.Status
-	st.ObservedGeneration = in.repo.Generation
+	if st.PollingCommit != in.head { // not at each look: one that finds nothing writes nothing
+		st.LastPollingTime = metav1.Now()
+	}
+	st.ObservedGeneration, st.UpdateGeneration = in.repo.Generation, in.repo.Spec.ForceSyncGeneration
 	st.Commit, st.PollingCommit, st.GitJobStatus = in.head, in.head, fleet.GitJobCurrent
 	set(now, fleet.ConditionAccepted, "True", reasonIf(in.asked.Defaults != "", fleet.ReasonDefaulted), in.asked.Defaults)
 	set(now, fleet.ConditionGitPolling, "True", "", "")

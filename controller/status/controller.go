@@ -1,4 +1,4 @@
-// Package status rolls the agents' reports up: BundleDeployments into Bundle, GitRepo and Cluster.
+// Package status rolls the agents' reports up: BundleDeployments into Bundle, GitRepo, HelmOp and Cluster.
 //
 // A report wakes just the objects it counts in, and those wait a moment for more of the same, so a thousand reports are
 // a few writes. Each roll-up walks the index of its own BundleDeployments in the cache; nothing is read from the API
@@ -7,6 +7,7 @@ package status
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -27,10 +28,11 @@ const settle = 250 * time.Millisecond
 const (
 	BundleIndex  = "flotilla.bundle"  // BundleDeployment -> "<bundle namespace>/<bundle>"
 	RepoIndex    = "flotilla.gitrepo" // BundleDeployment -> "<bundle namespace>/<gitrepo>"
+	HelmOpIndex  = "flotilla.helmop"  // BundleDeployment -> "<bundle namespace>/<helmop>"
 	ClusterIndex = "flotilla.cluster" // BundleDeployment -> "<cluster namespace>/<cluster>", of the Cluster object
 )
 
-// Reconciler holds what the three roll-ups share.
+// Reconciler holds what the roll-ups share.
 type Reconciler struct {
 	Client client.Client
 	Plans  *Plans
@@ -53,6 +55,7 @@ func Index(mgr ctrl.Manager) error {
 	for field, keys := range map[string][2]string{
 		BundleIndex:  {fleet.BundleNamespaceLabel, fleet.BundleLabel},
 		RepoIndex:    {fleet.BundleNamespaceLabel, fleet.RepoLabel},
+		HelmOpIndex:  {fleet.BundleNamespaceLabel, fleet.HelmOpLabel},
 		ClusterIndex: {fleet.ClusterNamespaceLabel, fleet.ClusterLabel},
 	} {
 		err := mgr.GetFieldIndexer().IndexField(context.Background(), &fleet.BundleDeployment{}, field, func(obj client.Object) []string {
@@ -75,21 +78,52 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		For(&fleet.Bundle{}).
 		Watches(&fleet.BundleDeployment{}, later(keyFrom(fleet.BundleNamespaceLabel, fleet.BundleLabel))).
 		WatchesRawSource(source.Channel(r.Plans.changed, &handler.TypedEnqueueRequestForObject[*fleet.Bundle]{})).
-		Complete(reconcile.Func(r.bundle)); err != nil {
+		Complete(resting(r.bundle)); err != nil {
 		return err
 	}
 	if err := ctrl.NewControllerManagedBy(mgr).Named("gitrepo-status").
 		For(&fleet.GitRepo{}).
 		Watches(&fleet.BundleDeployment{}, later(keyFrom(fleet.BundleNamespaceLabel, fleet.RepoLabel))).
 		Watches(&fleet.Bundle{}, later(ownNamespace(fleet.RepoLabel))).
-		Complete(reconcile.Func(r.gitRepo)); err != nil {
+		Complete(resting(r.gitRepo)); err != nil {
+		return err
+	}
+	if err := ctrl.NewControllerManagedBy(mgr).Named("helmop-status").
+		For(&fleet.HelmOp{}).
+		Watches(&fleet.BundleDeployment{}, later(keyFrom(fleet.BundleNamespaceLabel, fleet.HelmOpLabel))).
+		Watches(&fleet.Bundle{}, later(ownNamespace(fleet.HelmOpLabel))).
+		Complete(resting(r.helmOp)); err != nil {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("cluster-status").
 		For(&fleet.Cluster{}).
 		Watches(&fleet.BundleDeployment{}, later(keyFrom(fleet.ClusterNamespaceLabel, fleet.ClusterLabel))).
 		WatchesRawSource(r.Liveness.Source(&handler.EnqueueRequestForObject{})).
-		Complete(reconcile.Func(r.cluster))
+		Complete(resting(r.cluster))
+}
+
+// resting lets a roll-up rest nine times as long as it took, so that no fleet is too large for the hub: reports that come
+// meanwhile are one roll-up more.
+func resting(do reconcile.Func) reconcile.Func {
+	var mu sync.Mutex
+	until := map[ctrl.Request]time.Time{}
+	return func(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+		began := time.Now()
+		mu.Lock()
+		wait := until[req].Sub(began)
+		mu.Unlock()
+		if wait > 0 {
+			return ctrl.Result{RequeueAfter: wait}, nil
+		}
+		result, err := do(ctx, req)
+		mu.Lock()
+		defer mu.Unlock()
+		delete(until, req)
+		if took := time.Since(began); took > settle/10 {
+			until[req] = began.Add(10 * took)
+		}
+		return result, err
+	}
 }
 
 // later enqueues an object's request after settle; more of the same in between are one.

@@ -3,7 +3,6 @@ package status
 import (
 	"context"
 	"fmt"
-	"sort"
 	"strings"
 	"time"
 
@@ -25,11 +24,10 @@ func (r *Reconciler) deployments(ctx context.Context, index, key string) ([]flee
 
 // entry is a deployment's contribution; that of a lost cluster is Unknown, whatever it last said.
 func (r *Reconciler) entry(name string, bd *fleet.BundleDeployment) entry {
-	e := entryOf(name, bd)
 	if r.Liveness.Lost(bd.Namespace) {
-		return entry{name: name, state: fleet.Unknown, message: lostMessage(r.Liveness.LastSeen(bd.Namespace))}
+		return entry{name: name, among: clusterOf(bd), state: fleet.Unknown, message: lostMessage(r.Liveness.LastSeen(bd.Namespace))}
 	}
-	return e
+	return entryOf(name, bd)
 }
 
 func lostMessage(since time.Time) string {
@@ -89,7 +87,7 @@ func addMissing(t *tally, plan Plan, deployments []fleet.BundleDeployment) {
 func writeBundle(b *fleet.Bundle, t *tally) {
 	st := &b.Status
 	st.Summary = t.result()
-	st.Unavailable = t.summary.DesiredReady - t.summary.Ready
+	st.Unavailable = t.summary.DesiredReady - t.summary.Ready - t.summary.Modified - t.summary.OutOfSync // those two run and are ready
 	st.Display = fleet.BundleDisplay{
 		ReadyClusters: fmt.Sprintf("%d/%d", t.summary.Ready, t.summary.DesiredReady), State: string(t.state()),
 	}
@@ -111,85 +109,6 @@ func problems(conditions []fleet.GenericCondition) string {
 	return strings.Join(out, "; ")
 }
 
-// gitRepo rolls up one GitRepo over the BundleDeployments of its Bundles.
-func (r *Reconciler) gitRepo(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	repo := &fleet.GitRepo{}
-	if err := r.Client.Get(ctx, req.NamespacedName, repo); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	bundles := &fleet.BundleList{}
-	if err := r.Client.List(ctx, bundles, client.InNamespace(req.Namespace), client.MatchingLabels{fleet.RepoLabel: req.Name}, client.UnsafeDisableDeepCopy); err != nil {
-		return ctrl.Result{}, err
-	}
-	deployments, err := r.deployments(ctx, RepoIndex, req.String())
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	t, ready, clusters := &tally{}, 0, map[string]bool{}
-	var counts fleet.ResourceCounts
-	for i := range deployments {
-		bd := &deployments[i]
-		e := r.entry(bd.Name, bd)
-		e.name = bd.Name
-		t.add(e)
-		addCounts(&counts, bd.Status.ResourceCounts)
-		ok, seen := clusters[clusterOf(bd)]
-		clusters[clusterOf(bd)] = (ok || !seen) && e.state == fleet.Ready
-	}
-	for _, ok := range clusters {
-		if ok {
-			ready++
-		}
-	}
-	now := repo.DeepCopy()
-	return conflictIsLater(Patch(ctx, r.Client, now, func() {
-		st := &now.Status.StatusBase
-		st.Summary, st.ResourceCounts = t.result(), counts
-		st.ReadyClusters, st.DesiredReadyClusters = ready, len(clusters)
-		message := strings.Join(nonEmpty(repoProblems(now), bundleProblems(bundles.Items), t.message("Bundle")), "; ")
-		st.Display.ReadyBundleDeployments = fmt.Sprintf("%d/%d", t.summary.Ready, t.summary.DesiredReady)
-		st.Display.State = string(t.state())
-		if now.Status.GitJobStatus != "" && now.Status.GitJobStatus != "Current" {
-			st.Display.State = fleet.DisplayGitUpdating
-		}
-		st.Display.Message, st.Display.Error = message, message != ""
-		setRepoReady(&st.Conditions, message)
-	}))
-}
-
-// setRepoReady writes the Ready condition. Where all is well it still tells of what lies below the paths and is not deployed:
-// kubectl shows that message, and nobody would look further.
-func setRepoReady(conditions *[]fleet.GenericCondition, message string) {
-	if idle := fleet.Condition(*conditions, ConditionUnclaimed); message == "" && idle != nil && idle.Status == "True" {
-		fleet.SetCondition(conditions, fleet.ConditionReady, corev1.ConditionTrue, ConditionUnclaimed, idle.Message)
-		return
-	}
-	setReady(conditions, message)
-}
-
-// repoProblems are the GitRepo's own: a source that cannot be read, a bundle that cannot be parsed.
-func repoProblems(repo *fleet.GitRepo) string {
-	if c := fleet.Condition(repo.Status.Conditions, fleet.ConditionStalled); c != nil && c.Status == "True" {
-		return fmt.Sprintf("%s: %s", c.Reason, c.Message)
-	}
-	return ""
-}
-
-// bundleProblems copies what is wrong with the first bundles, by name, that no BundleDeployment can tell.
-func bundleProblems(bundles []fleet.Bundle) string {
-	var out []string
-	for i := range bundles {
-		if p := problems(bundles[i].Status.Conditions); p != "" {
-			out = append(out, fmt.Sprintf("[Bundle %s: %s]", bundles[i].Name, p))
-		}
-	}
-	sort.Strings(out)
-	if len(out) > 3 {
-		out = append(out[:3], fmt.Sprintf("and %d more bundles", len(out)-3))
-	}
-	return strings.Join(out, "; ")
-}
-
 // cluster rolls up one Cluster over the BundleDeployments in its namespace.
 func (r *Reconciler) cluster(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	c := &fleet.Cluster{}
@@ -203,20 +122,23 @@ func (r *Reconciler) cluster(ctx context.Context, req ctrl.Request) (ctrl.Result
 	if err := r.markLost(ctx, c.Status.Namespace, deployments); err != nil {
 		return conflictIsLater(err)
 	}
-	t, repos := &tally{}, map[string]bool{}
+	t, of := &tally{}, sources{}
 	var counts fleet.ResourceCounts
 	for i := range deployments {
 		bd := &deployments[i]
 		e := r.entry(bd.Labels[fleet.BundleLabel], bd)
 		t.add(e)
-		addCounts(&counts, bd.Status.ResourceCounts)
-		if repo := bd.Labels[fleet.RepoLabel]; repo != "" {
-			repos[repo] = repos[repo] || e.state == fleet.Ready
-		}
+		addCounts(&counts, countsOf(bd, e.state))
+		of.add(bd, e.state == fleet.Ready)
 	}
 	now := c.DeepCopy()
 	return conflictIsLater(Patch(ctx, r.Client, now, func() {
-		writeCluster(now, t, repos, counts)
+		st := &now.Status
+		st.Summary, st.ResourceCounts = t.result(), counts
+		st.ReadyGitRepos, st.DesiredReadyGitRepos = of.count(ctx, r.Client, &fleet.GitRepo{})
+		st.ReadyHelmOps, st.DesiredReadyHelmOps = of.count(ctx, r.Client, &fleet.HelmOp{})
+		st.Display.ReadyBundles = fmt.Sprintf("%d/%d", t.summary.Ready, t.summary.DesiredReady)
+		st.Display.State = string(t.state())
 		if ns := now.Status.Namespace; !r.Liveness.Lost(ns) && !r.Liveness.LastSeen(ns).IsZero() {
 			setReady(&now.Status.Conditions, t.message("Bundle"))
 		}
@@ -224,17 +146,37 @@ func (r *Reconciler) cluster(ctx context.Context, req ctrl.Request) (ctrl.Result
 	}))
 }
 
-func writeCluster(c *fleet.Cluster, t *tally, repos map[string]bool, counts fleet.ResourceCounts) {
-	st := &c.Status
-	st.Summary, st.ResourceCounts = t.result(), counts
-	st.DesiredReadyGitRepos, st.ReadyGitRepos = len(repos), 0
-	for _, ready := range repos {
-		if ready {
-			st.ReadyGitRepos++
+// sources are the GitRepos and HelmOps that a cluster has deployments of, and whether one of those is ready.
+type sources map[sourceKey]bool
+
+type sourceKey struct {
+	helmOp bool
+	key    client.ObjectKey
+}
+
+func (s sources) add(bd *fleet.BundleDeployment, ready bool) {
+	k := sourceKey{key: client.ObjectKey{Namespace: bd.Labels[fleet.BundleNamespaceLabel], Name: bd.Labels[fleet.RepoLabel]}}
+	if k.key.Name == "" {
+		k.helmOp, k.key.Name = true, bd.Labels[fleet.HelmOpLabel]
+	}
+	if k.key.Name != "" {
+		s[k] = s[k] || ready
+	}
+}
+
+// count counts those of obj's kind that exist.
+func (s sources) count(ctx context.Context, c client.Reader, obj client.Object) (ready, all int) {
+	_, helmOps := obj.(*fleet.HelmOp)
+	for k, ok := range s {
+		if k.helmOp != helmOps || c.Get(ctx, k.key, obj) != nil {
+			continue
+		}
+		all++
+		if ok {
+			ready++
 		}
 	}
-	st.Display.ReadyBundles = fmt.Sprintf("%d/%d", t.summary.Ready, t.summary.DesiredReady)
-	st.Display.State = string(t.state())
+	return ready, all
 }
 
 // markLost writes Unknown into the health of a lost cluster's BundleDeployments. The agent takes it back with its next
@@ -267,17 +209,6 @@ func setReady(conditions *[]fleet.GenericCondition, message string) {
 		value, reason = corev1.ConditionFalse, fleet.ReasonError
 	}
 	fleet.SetCondition(conditions, fleet.ConditionReady, value, reason, message)
-}
-
-func addCounts(sum *fleet.ResourceCounts, c fleet.ResourceCounts) {
-	sum.Ready += c.Ready
-	sum.DesiredReady += c.DesiredReady
-	sum.WaitApplied += c.WaitApplied
-	sum.Modified += c.Modified
-	sum.Orphaned += c.Orphaned
-	sum.Missing += c.Missing
-	sum.Unknown += c.Unknown
-	sum.NotReady += c.NotReady
 }
 
 func nonEmpty(in ...string) []string {

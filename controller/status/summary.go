@@ -1,16 +1,22 @@
 package status
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 )
 
-// sampleSize bounds the non-ready resources that a summary names.
-const sampleSize = 10
+// Bounds of what a status shows, so that none comes near the size that an API server takes, whatever the fleet's size:
+// counts are exact, and what is shown besides is cut, always in the same way.
+const (
+	sampleSize   = 10       // deployments that are not ready
+	sampleBytes  = 12 << 10 // all of them together
+	objectsShown = 4        // of one deployment, of those with drift and of those not ready
+	wordsBytes   = 512      // what one of them says
+)
 
 // StateOf reads the state of a BundleDeployment from its spec and the agent's report.
 func StateOf(bd *fleet.BundleDeployment) fleet.BundleState {
@@ -34,7 +40,8 @@ func StateOf(bd *fleet.BundleDeployment) fleet.BundleState {
 	return fleet.Ready
 }
 
-// MessageOf is what the agent says about a BundleDeployment that is not Ready.
+// MessageOf is what the agent says about a BundleDeployment that is not Ready. That it is at work is no message, in Fleet
+// neither: the state says so.
 func MessageOf(bd *fleet.BundleDeployment) string {
 	if bd.Status.Hold != nil {
 		return bd.Status.Hold.Message
@@ -44,7 +51,8 @@ func MessageOf(bd *fleet.BundleDeployment) string {
 		types = append(types, fleet.ConditionInstalled)
 	}
 	for _, t := range append(types, fleet.ConditionMonitored) {
-		if c := fleet.Condition(bd.Status.Conditions, t); c != nil && c.Status == "False" && c.Message != "" {
+		c := fleet.Condition(bd.Status.Conditions, t)
+		if c != nil && c.Status == "False" && c.Message != "" && c.Reason != fleet.ReasonApplying {
 			return c.Message
 		}
 	}
@@ -54,122 +62,158 @@ func MessageOf(bd *fleet.BundleDeployment) string {
 // entry is one deployment's contribution to a summary.
 type entry struct {
 	name     string // as the summary's reader knows it: cluster, bundle or BundleDeployment
+	among    string // tells entries of one name apart
 	state    fleet.BundleState
 	message  string
 	modified []fleet.ModifiedStatus
 	nonReady []fleet.NonReadyStatus
-	detail   string // the agent's sentence about the first object that is not as it should be
 }
 
 func entryOf(name string, bd *fleet.BundleDeployment) entry {
-	e := entry{name: name, state: StateOf(bd), message: MessageOf(bd), modified: bd.Status.ModifiedStatus, nonReady: bd.Status.NonReadyStatus}
-	if c := fleet.Condition(bd.Status.Conditions, fleet.ConditionReady); c != nil && (e.state == fleet.Modified || e.state == fleet.NotReady) {
-		e.detail = c.Message
+	return entry{
+		name: name, among: clusterOf(bd), state: StateOf(bd), message: MessageOf(bd),
+		modified: bd.Status.ModifiedStatus, nonReady: bd.Status.NonReadyStatus,
 	}
-	return e
 }
 
-// tally counts entries; it keeps the first few of those that are not ready, by name, whatever order they come in.
+// compare orders entries: the worst first, and those of one state by name.
+func (e entry) compare(other entry) int {
+	if by := fleet.StateRank[other.state] - fleet.StateRank[e.state]; by != 0 {
+		return by
+	}
+	if by := strings.Compare(e.name, other.name); by != 0 {
+		return by
+	}
+	return strings.Compare(e.among, other.among)
+}
+
+// shown is the entry as a summary shows it, cut to its bounds. What the entry refers to stays as it is: it is the cache's.
+func (e entry) shown() fleet.NonReadyResource {
+	out := fleet.NonReadyResource{Name: e.name, State: e.state, Message: fleet.Clip(e.message, wordsBytes)}
+	for _, m := range e.modified[:min(len(e.modified), objectsShown)] {
+		m.Patch = fleet.Clip(m.Patch, wordsBytes)
+		out.ModifiedStatus = append(out.ModifiedStatus, m)
+	}
+	for _, n := range e.nonReady[:min(len(e.nonReady), objectsShown)] {
+		if words := strings.Join(n.Summary.Message, ", "); len(words) > wordsBytes {
+			n.Summary.Message = []string{fleet.Clip(words, wordsBytes)}
+		}
+		out.NonReadyStatus = append(out.NonReadyStatus, n)
+	}
+	return out
+}
+
+// tally counts entries. Whatever order they come in, it keeps the first few of those that are not ready, the worst before
+// the others, and the first of each state.
 type tally struct {
 	summary fleet.BundleSummary
 	sample  []entry
+	first   map[fleet.BundleState]entry
 }
 
 func (t *tally) add(e entry) {
 	t.summary.DesiredReady++
-	switch e.state {
-	case fleet.Ready:
-		t.summary.Ready++
+	*counter(&t.summary, e.state)++
+	if e.state == fleet.Ready {
 		return
-	case fleet.NotReady:
-		t.summary.NotReady++
-	case fleet.WaitApplied:
-		t.summary.WaitApplied++
-	case fleet.ErrApplied:
-		t.summary.ErrApplied++
-	case fleet.OutOfSync:
-		t.summary.OutOfSync++
-	case fleet.Modified:
-		t.summary.Modified++
-	case fleet.Pending:
-		t.summary.Pending++
-	case fleet.Unknown:
-		t.summary.Unknown++
 	}
-	at, _ := slices.BinarySearchFunc(t.sample, e, func(a, b entry) int {
-		return strings.Compare(a.name+"\x00"+string(a.state), b.name+"\x00"+string(b.state))
-	})
+	if t.first == nil {
+		t.first = map[fleet.BundleState]entry{}
+	}
+	if have, ok := t.first[e.state]; !ok || e.compare(have) < 0 {
+		t.first[e.state] = e
+	}
+	at, _ := slices.BinarySearchFunc(t.sample, e, entry.compare)
 	if at < sampleSize {
 		t.sample = slices.Insert(t.sample, at, e)
 		t.sample = t.sample[:min(len(t.sample), sampleSize)]
 	}
 }
 
+// counter is where a summary counts a state.
+func counter(s *fleet.BundleSummary, state fleet.BundleState) *int {
+	switch state {
+	case fleet.Ready:
+		return &s.Ready
+	case fleet.NotReady:
+		return &s.NotReady
+	case fleet.WaitApplied:
+		return &s.WaitApplied
+	case fleet.ErrApplied:
+		return &s.ErrApplied
+	case fleet.OutOfSync:
+		return &s.OutOfSync
+	case fleet.Modified:
+		return &s.Modified
+	case fleet.Pending:
+		return &s.Pending
+	}
+	return &s.Unknown
+}
+
 // result is the summary with its bounded sample.
 func (t *tally) result() fleet.BundleSummary {
 	out := t.summary
 	for _, e := range t.sample {
-		out.NonReadyResources = append(out.NonReadyResources, fleet.NonReadyResource{
-			Name: e.name, State: e.state, Message: e.message,
-			ModifiedStatus: firstModified(e.modified, 4), NonReadyStatus: firstNonReady(e.nonReady, 4),
-		})
+		out.NonReadyResources = append(out.NonReadyResources, e.shown())
 	}
+	out.NonReadyResources = Sample(out.NonReadyResources)
 	return out
 }
 
-// state is the worst of the sample, empty when all are ready.
+// Sample cuts a list of what is not ready to the number and the bytes that a status has room for.
+func Sample(list []fleet.NonReadyResource) []fleet.NonReadyResource {
+	room := sampleBytes
+	for i := range list {
+		if room -= encodedSize(list[i]); i == sampleSize || room < 0 {
+			return slices.Clip(list[:i])
+		}
+	}
+	return list
+}
+
+// encodedSize is what a value takes in a status.
+func encodedSize(value any) int {
+	data, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // API types can be encoded
+	}
+	return len(data)
+}
+
+// worst is the entry that a person looks at first; false when all are ready. Unlike Fleet's, which looks at the sample, it
+// is the worst of all.
+func (t *tally) worst() (entry, bool) {
+	if len(t.sample) == 0 {
+		return entry{}, false
+	}
+	return t.sample[0], true
+}
+
+// state is the worst state, empty when all are ready.
 func (t *tally) state() fleet.BundleState {
-	var worst fleet.BundleState
-	for _, e := range t.sample {
-		if fleet.StateRank[e.state] > fleet.StateRank[worst] {
-			worst = e.state
-		}
-	}
-	return worst
+	e, _ := t.worst()
+	return e.state
 }
 
-// message is the sentence of the Ready condition: for each state its count and the first that has it. Kind is what the
-// names are of ("Cluster", "Bundle"). It is empty when all are ready.
+// message is Fleet's sentence for the Ready condition: for each state its count and the first that has it, with what is
+// wrong with its objects, all sorted. Kind is what the names are of ("Cluster", "Bundle"). It is empty when all are ready.
 func (t *tally) message(kind string) string {
-	counts := map[fleet.BundleState]int{
-		fleet.NotReady: t.summary.NotReady, fleet.WaitApplied: t.summary.WaitApplied, fleet.ErrApplied: t.summary.ErrApplied,
-		fleet.OutOfSync: t.summary.OutOfSync, fleet.Modified: t.summary.Modified, fleet.Pending: t.summary.Pending, fleet.Unknown: t.summary.Unknown,
-	}
-	parts := map[string]bool{}
-	for state, n := range counts {
-		if n == 0 {
-			continue
+	var parts []string
+	for state, e := range t.first {
+		e := e.shown()
+		head := fmt.Sprintf("%s(%d) [%s %s]", state, *counter(&t.summary, state), kind, e.Name)
+		if e.Message != "" {
+			head = fmt.Sprintf("%s(%d) [%s %s: %s]", state, *counter(&t.summary, state), kind, e.Name, e.Message)
 		}
-		i := slices.IndexFunc(t.sample, func(e entry) bool { return e.state == state })
-		if i < 0 {
-			parts[fmt.Sprintf("%s(%d)", state, n)] = true
-			continue
+		parts = append(parts, head)
+		for _, m := range e.ModifiedStatus {
+			parts = append(parts, m.String())
 		}
-		e := t.sample[i]
-		head := fmt.Sprintf("%s(%d) [%s %s]", state, n, kind, e.name)
-		if e.message != "" {
-			head = fmt.Sprintf("%s(%d) [%s %s: %s]", state, n, kind, e.name, e.message)
-		}
-		parts[head] = true
-		if e.detail != "" && e.detail != e.message {
-			parts[e.detail] = true
+		for _, n := range e.NonReadyStatus {
+			parts = append(parts, n.String())
 		}
 	}
-	return joinSorted(parts)
-}
-
-func firstModified(in []fleet.ModifiedStatus, n int) []fleet.ModifiedStatus {
-	return in[:min(len(in), n)]
-}
-func firstNonReady(in []fleet.NonReadyStatus, n int) []fleet.NonReadyStatus {
-	return in[:min(len(in), n)]
-}
-
-func joinSorted(parts map[string]bool) string {
-	out := make([]string, 0, len(parts))
-	for p := range parts {
-		out = append(out, p)
-	}
-	sort.Strings(out)
-	return strings.Join(out, "; ")
+	slices.Sort(parts)
+	return strings.Join(parts, "; ")
 }

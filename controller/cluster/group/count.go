@@ -8,10 +8,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/controller/status"
 )
 
-// sampleSize bounds the names that a status lists.
-const sampleSize = 10
+const (
+	sampleSize = 10  // names that a status lists
+	wordsBytes = 512 // what the message repeats of one cluster's
+)
 
 // count writes into a group's status what its clusters say. The same clusters in another order count the same.
 func count(group *fleet.ClusterGroup, clusters []fleet.Cluster) {
@@ -41,6 +44,7 @@ func count(group *fleet.ClusterGroup, clusters []fleet.Cluster) {
 			worst = fleet.BundleState(state)
 		}
 	}
+	st.Summary.NonReadyResources = status.Sample(st.Summary.NonReadyResources)
 	st.Display = display(st, worst)
 	message := messageOf(states)
 	ready := corev1.ConditionFalse
@@ -82,7 +86,7 @@ func messageOf(states map[string]*offender) string {
 	for state, o := range states {
 		name := o.first.Namespace + "/" + o.first.Name
 		if ready := fleet.Condition(o.first.Status.Conditions, fleet.ConditionReady); ready != nil && ready.Message != "" {
-			name += ": " + ready.Message
+			name += ": " + fleet.Clip(ready.Message, wordsBytes)
 		}
 		parts = append(parts, fmt.Sprintf("%s(%d) [Cluster %s]", state, o.count, name))
 	}

@@ -1,8 +1,10 @@
 package group
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -82,4 +84,27 @@ func many(n int) []fleet.Cluster {
 		out = append(out, cluster(fmt.Sprintf("c%02d", i), fleet.NotReady, 0, 1))
 	}
 	return out
+}
+
+func TestAGroupsStatusStaysSmall(t *testing.T) {
+	g, clusters, long := &fleet.ClusterGroup{}, many(5000), strings.Repeat("all of it is wrong. ", 1000)
+	states := []fleet.BundleState{fleet.ErrApplied, fleet.WaitApplied, fleet.Modified, fleet.OutOfSync, fleet.Pending, fleet.NotReady, fleet.Unknown}
+	for i := range clusters {
+		c := &clusters[i]
+		c.Status.Display.State = string(states[i%len(states)])
+		fleet.SetCondition(&c.Status.Conditions, fleet.ConditionReady, corev1.ConditionFalse, "", long)
+		c.Status.Summary.NonReadyResources[0].Message = long
+	}
+	count(g, clusters)
+	data, err := json.Marshal(g.Status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes", len(data))
+	if len(data) > 100<<10 {
+		t.Errorf("the status takes %d bytes", len(data))
+	}
+	if g.Status.NonReadyClusterCount != 5000 || g.Status.Summary.DesiredReady != 5000 {
+		t.Errorf("counts are not exact: %+v", g.Status)
+	}
 }

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"errors"
 
 	"flotilla.io/flotilla/api/v1alpha1"
 )
@@ -18,9 +19,27 @@ type Job struct {
 // Filled is what became of a job's texts on one cluster: as many as the job has, or what is wrong. Error names the option and
 // shows nothing of what values hold.
 type Filled struct {
-	Texts []string `json:",omitempty"`
-	Error string   `json:",omitempty"`
+	Texts  []string `json:",omitempty"`
+	Error  string   `json:",omitempty"`
+	Broken bool     `json:",omitempty"` // the error is one of the templates themselves: it is the same for every cluster
 }
+
+// err is the error, nil for none.
+func (f Filled) err() error {
+	switch {
+	case f.Error == "":
+		return nil
+	case f.Broken:
+		return &TemplateError{errors.New(f.Error)}
+	}
+	return errors.New(f.Error)
+}
+
+// TemplateError is a mistake in the templates themselves: it is the same for every cluster, whatever its labels.
+type TemplateError struct{ cause error }
+
+func (e *TemplateError) Error() string { return e.cause.Error() }
+func (e *TemplateError) Unwrap() error { return e.cause }
 
 // Filler does jobs: its result has an entry for each context. Templates are written by people and may take any time and memory,
 // so a hub has its fillers do them in a process of their own.
@@ -33,12 +52,12 @@ func Fill(ctx context.Context, job Job) []Filled {
 	for i, text := range job.Texts {
 		var err error
 		if templates[i], err = parseTemplate(text.Path, text.Source); err != nil {
-			return sameError(filled, err)
+			return all(filled, Filled{Error: err.Error(), Broken: true})
 		}
 	}
 	for i := range filled {
 		if err := ctx.Err(); err != nil {
-			return sameError(filled, err)
+			return all(filled, Filled{Error: err.Error()})
 		}
 		for _, t := range templates {
 			text, err := t.execute(job.Contexts[i].Data)
@@ -52,9 +71,9 @@ func Fill(ctx context.Context, job Job) []Filled {
 	return filled
 }
 
-func sameError(filled []Filled, err error) []Filled {
+func all(filled []Filled, same Filled) []Filled {
 	for i := range filled {
-		filled[i] = Filled{Error: err.Error()}
+		filled[i] = same
 	}
 	return filled
 }

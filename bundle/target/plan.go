@@ -160,9 +160,9 @@ func (p *plan) fill(ctx context.Context, slots []slot, clusters []*v1alpha1.Clus
 func (p *plan) finish(values map[string]any, slots []slot, filled Filled) (*Match, error) {
 	switch {
 	case p.err != nil:
-		return nil, p.err
+		return nil, &TemplateError{p.err}
 	case filled.Error != "":
-		return nil, errors.New(filled.Error)
+		return nil, filled.err()
 	case !p.labelled && len(slots) == 0:
 		return &p.match, nil
 	case p.labelled:

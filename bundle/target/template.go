@@ -59,7 +59,7 @@ func countSteps(list *parse.ListNode) {
 	}
 }
 
-// Bounds of one execution. They end what runs away by mistake; memory is bounded by the process that the caller runs in.
+// Bounds of one execution. They end what runs away by mistake; time and memory are bounded by the process that a Filler has for it.
 const (
 	maxText  = 1 << 20 // bytes
 	maxSteps = 100_000

@@ -22,14 +22,16 @@ import (
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/render"
+	"flotilla.io/flotilla/bundle/target"
 	"flotilla.io/flotilla/controller/content"
 	"flotilla.io/flotilla/controller/status"
 	"flotilla.io/flotilla/controller/values"
 )
 
-// Renderer renders bundles; the worker pool is one.
+// Renderer renders bundles and fills in their templates; the worker pool is one.
 type Renderer interface {
 	Render(ctx context.Context, in render.Input, caps *render.Capabilities) (*render.Output, error)
+	Fill(ctx context.Context, job target.Job) []target.Filled
 }
 
 // Reconciler moves Bundles forward. All fields are set before Setup.

@@ -41,30 +41,32 @@ func (in *run) checkServed() error {
 }
 
 // match finds the options of each cluster. An error that concerns one cluster stays with it.
-func (r *Reconciler) match(_ context.Context, in *run) error {
-	matchers := map[string]*target.Matcher{}
+func (r *Reconciler) match(ctx context.Context, in *run) error {
 	in.placeAt = map[string]*place{}
 	have := map[string]*fleet.BundleDeployment{}
 	for i := range in.have {
 		have[in.have[i].Namespace] = &in.have[i]
 	}
-	for i := range in.clusters {
-		c := &in.clusters[i]
-		m := matchers[c.Namespace]
-		if m == nil {
-			var err error
-			if m, err = target.New(in.whole, in.groups[c.Namespace]); err != nil {
-				return &stop{status.ConditionTargeted, "InvalidTargets", err}
+	for rest := in.clusters; len(rest) > 0; {
+		some := sameWorkspace(rest)
+		rest = rest[len(some):]
+		m, err := target.New(in.whole, in.groups[some[0].Namespace])
+		if err != nil {
+			return &stop{status.ConditionTargeted, "InvalidTargets", err}
+		}
+		matches, errs := m.MatchAll(ctx, pointers(some), r.Renderer.Fill)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for i := range some {
+			if matches[i] == nil && errs[i] == nil {
+				continue
 			}
-			matchers[c.Namespace] = m
+			c := &some[i]
+			p := &place{cluster: c, match: matches[i], err: errs[i], have: have[c.Status.Namespace], caps: in.capabilities(c)}
+			in.places = append(in.places, p)
+			in.placeAt[c.Status.Namespace] = p
 		}
-		match, err := m.Match(c)
-		if match == nil && err == nil {
-			continue
-		}
-		p := &place{cluster: c, match: match, err: err, have: have[c.Status.Namespace], caps: in.capabilities(c)}
-		in.places = append(in.places, p)
-		in.placeAt[c.Status.Namespace] = p
 	}
 	if len(in.places) > 0 {
 		return nil
@@ -75,6 +77,24 @@ func (r *Reconciler) match(_ context.Context, in *run) error {
 	}
 	in.nearest = m.NearestMiss(in.clusters)
 	return nil
+}
+
+// sameWorkspace are the first of the clusters, which are sorted, as far as they are of one workspace: its groups are theirs.
+func sameWorkspace(clusters []fleet.Cluster) []fleet.Cluster {
+	for i := range clusters {
+		if clusters[i].Namespace != clusters[0].Namespace {
+			return clusters[:i]
+		}
+	}
+	return clusters
+}
+
+func pointers(clusters []fleet.Cluster) []*fleet.Cluster {
+	out := make([]*fleet.Cluster, len(clusters))
+	for i := range clusters {
+		out[i] = &clusters[i]
+	}
+	return out
 }
 
 // capabilities are what the cluster's agent reported; nil before its first report.

@@ -87,7 +87,7 @@ func (c *child) ask(ctx context.Context, framed []byte) (*response, error) {
 	if err := readFrame(c.out, &answer); err != nil {
 		return nil, err
 	}
-	if answer.Output == nil && answer.Error == nil {
+	if answer.Output == nil && answer.Error == nil && answer.Filled == nil {
 		return nil, errors.New("the program is no render worker")
 	}
 	return &answer, nil

@@ -64,33 +64,44 @@ func New(o Options) *Pool {
 // Render is render.Render in a child. Its errors are those of render.Render, and an *render.Error with reason
 // RenderTimeout, RenderMemoryLimit or RenderCrashed. It waits while all children are busy.
 func (p *Pool) Render(ctx context.Context, in render.Input, caps *render.Capabilities) (*render.Output, error) {
+	answer, err := p.exchange(ctx, request{Input: in, Capabilities: caps}, in.Bundle)
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.Error != nil:
+		return nil, answer.Error.err()
+	}
+	return answer.Output, nil
+}
+
+// exchange has a child answer. where is what an error is about.
+func (p *Pool) exchange(ctx context.Context, ask request, where string) (*response, error) {
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	framed, err := frame(request{in, caps})
+	framed, err := frame(ask)
 	if err != nil {
-		return nil, &render.Error{Reason: render.ReasonTooLarge, Where: in.Bundle, Message: "its files: " + err.Error()}
+		return nil, &render.Error{Reason: render.ReasonTooLarge, Where: where, Message: "its files: " + err.Error()}
 	}
 	c, err := p.take()
 	if err != nil {
-		return nil, fmt.Errorf("rendering %s: %w", in.Bundle, err)
+		return nil, fmt.Errorf("rendering %s: %w", where, err)
 	}
-	p.Renderings.Inc()
+	if ask.Fill == nil {
+		p.Renderings.Inc()
+	}
 	limited, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
 	answer, err := c.ask(limited, framed)
 	if err != nil {
 		c.end()
-		return nil, p.explain(ctx, limited, c, in.Bundle)
+		return nil, p.explain(ctx, limited, c, where)
 	}
 	p.give(c)
-	if answer.Error != nil {
-		return nil, answer.Error.err()
-	}
-	return answer.Output, nil
+	return answer, nil
 }
 
 func (p *Pool) explain(ctx, limited context.Context, c *child, bundle string) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"flotilla.io/flotilla/bundle/render"
+	"flotilla.io/flotilla/bundle/target"
 )
 
 // A frame is its length in four bytes, big-endian, and so much JSON. The first frame that a child gets is its limits; then
@@ -24,11 +25,13 @@ type limits struct {
 type request struct {
 	Input        render.Input
 	Capabilities *render.Capabilities
+	Fill         *target.Job `json:",omitempty"` // in place of a rendering
 }
 
 type response struct {
-	Output *render.Output `json:",omitempty"`
-	Error  *wireError     `json:",omitempty"`
+	Output *render.Output  `json:",omitempty"`
+	Error  *wireError      `json:",omitempty"`
+	Filled []target.Filled `json:",omitempty"`
 }
 
 // wireError carries each kind of error that Render documents.

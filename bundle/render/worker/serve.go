@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"flotilla.io/flotilla/bundle/render"
+	"flotilla.io/flotilla/bundle/target"
 )
 
 // Serve is the main loop of a child: it answers on standard output what it is asked on standard input, one after the other,
@@ -44,11 +45,18 @@ func serve(in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return err
 		}
-		output, err := render.Render(context.Background(), ask.Input, ask.Capabilities)
-		if err := writeFrame(out, response{output, toWire(err)}); err != nil {
+		if err := writeFrame(out, ask.answer()); err != nil {
 			return err
 		}
 	}
+}
+
+func (r request) answer() response {
+	if r.Fill != nil {
+		return response{Filled: target.Fill(context.Background(), *r.Fill)}
+	}
+	output, err := render.Render(context.Background(), r.Input, r.Capabilities)
+	return response{Output: output, Error: toWire(err)}
 }
 
 // fence takes from this process what a rendering has no use for. Package render uses none of it; this holds if a library

@@ -4,6 +4,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -31,6 +32,7 @@ type HubOptions struct {
 	Bin           string // the folder of our programs; "" is that of the running one
 	Dir           string // logs, mirrors and kubeconfigs
 	WebhookAddr   string // "" is a free port of 127.0.0.1
+	MetricsAddr   string // "" is a free port of 127.0.0.1
 	LeaseSeconds  int    // 0 is the chart's
 	WebhookSecret string // "" has the webhook deaf
 	APIServerURL  string // the hub's address as clusters reach it; "" is its own, for clusters on this machine
@@ -90,13 +92,10 @@ func (h *Hub) StartController(ctx context.Context) error {
 }
 
 func (h *Hub) arguments(account string) []string {
-	webhook := h.opts.WebhookAddr
-	if webhook == "" {
-		webhook = "127.0.0.1:0"
-	}
+	webhook, metrics := cmp.Or(h.opts.WebhookAddr, "127.0.0.1:0"), cmp.Or(h.opts.MetricsAddr, "127.0.0.1:0")
 	args := []string{
 		"--kubeconfig", account, "--data-dir", filepath.Join(h.opts.Dir, "data"), "--api-server-url", h.opts.APIServerURL,
-		"--webhook-addr", webhook, "--metrics-addr", "127.0.0.1:0", "--leader-elect=false",
+		"--webhook-addr", webhook, "--metrics-addr", metrics, "--leader-elect=false",
 	}
 	if h.opts.LeaseSeconds > 0 {
 		args = append(args, "--lease-seconds", fmt.Sprint(h.opts.LeaseSeconds))

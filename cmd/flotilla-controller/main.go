@@ -32,6 +32,7 @@ import (
 	"flotilla.io/flotilla/controller/content"
 	"flotilla.io/flotilla/controller/gitrepo"
 	"flotilla.io/flotilla/controller/hub"
+	fleetmetrics "flotilla.io/flotilla/controller/metrics"
 	"flotilla.io/flotilla/controller/notserved"
 	"flotilla.io/flotilla/controller/status"
 	"flotilla.io/flotilla/controller/webhook"
@@ -155,7 +156,7 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 		return err
 	}
 	pool := worker.New(worker.Options{Exe: self, Args: []string{renderCommand}, Children: renderWorkers})
-	metrics.Registry.MustRegister(pool.Renderings)
+	metrics.Registry.MustRegister(pool.Renderings, &fleetmetrics.Collector{Cache: mgr.GetCache(), Elected: mgr.Elected()})
 	alive := liveness.New(clock.RealClock{})
 	clusters := cluster.Config{Hub: id, Liveness: alive, LeaseSeconds: o.leaseSeconds, APIServerURL: o.apiServerURL}
 	if o.apiServerCA != "" {

@@ -145,6 +145,9 @@ func (f *failure) Unwrap() error { return f.err }
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	repo := &fleet.GitRepo{}
 	if err := r.Client.Get(ctx, req.NamespacedName, repo); err != nil {
+		if apierrors.IsNotFound(err) {
+			uncount(req.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	in := &run{repo: repo.DeepCopy()}
@@ -158,7 +161,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	walkCtx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	return r.finish(ctx, in, r.walk(walkCtx, in))
+	began := time.Now()
+	err := r.walk(walkCtx, in)
+	countRead(in, began, err)
+	return r.finish(ctx, in, err)
 }
 
 // walk goes through the steps; each may end the walk with a failure, and then what was there stays.
@@ -181,7 +187,9 @@ func (r *Reconciler) walk(ctx context.Context, in *run) error {
 
 // look asks the source for the wanted commit. When nothing moved since this process last wrote everything, it is done.
 func (r *Reconciler) look(ctx context.Context, in *run) error {
+	began := time.Now()
 	head, err := r.Mirrors.Head(ctx, in.request)
+	countLook(in.repo, began, err)
 	if err != nil {
 		return sourceFailure(err)
 	}

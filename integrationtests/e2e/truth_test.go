@@ -109,6 +109,38 @@ func TestKubectlTellsTheTruth(t *testing.T) {
 	holds(w, "a lost cluster in the bundle", func() string { return bundleRow(w, bundle) }, "1/2", "Unknown(1) [Cluster fleet-default/development")
 	w.Check(w.Agents["development"].Start())
 	w.Settled(bundle)
+
+	t.Run("statuses count objects and clusters", func(t *testing.T) { statusesCount(in(t, w)) })
+	t.Run("Prometheus finds Fleet's names", func(t *testing.T) { prometheusFinds(in(t, w)) })
+}
+
+// in is the same world in a subtest.
+func in(t *testing.T, w *world.World) *world.World {
+	there := *w
+	there.T = t
+	return &there
+}
+
+// statusesCount looks at the statuses of a settled fleet of two clusters, as dashboards do.
+func statusesCount(w *world.World) {
+	for _, row := range []struct{ rule, kind, name, path, want string }{
+		{"a GitRepo names its objects and on which clusters they are", "gitrepo", "fleet", `{range .status.resources[*]}{.type} {.id} {.state} {.perClusterState.ready};{end}`,
+			`apps.deployment web/web Ready ["fleet-default/development","fleet-default/production"];configmap web/page Ready ["fleet-default/development","fleet-default/production"];`},
+		{"a GitRepo counts objects on all clusters", "gitrepo", "fleet", `{.status.resourceCounts.ready}/{.status.resourceCounts.desiredReady}`, "4/4"},
+		{"a GitRepo counts objects of each cluster", "gitrepo", "fleet", `{.status.perClusterResourceCounts.fleet-default/production.ready}`, "2"},
+		{"a GitRepo counts clusters", "gitrepo", "fleet", `{.status.readyClusters}/{.status.desiredReadyClusters} {.status.display.readyBundleDeployments}`, "2/2 2/2"},
+		{"a Cluster counts GitRepos and objects", "clusters.fleet.cattle.io", "production", `{.status.readyGitRepos}/{.status.desiredReadyGitRepos} {.status.resourceCounts.ready} {.status.display.readyBundles}`, "1/1 2 1/1"},
+	} {
+		w.T.(*testing.T).Run(row.rule, func(t *testing.T) {
+			w := in(t, w)
+			w.Eventually(row.rule, func() error {
+				if got := w.Kubectl("hub", "-n", world.Workspace, "get", row.kind, row.name, "-o", "jsonpath="+row.path); got != row.want {
+					return fmt.Errorf("got %s\nwant %s", got, row.want)
+				}
+				return nil
+			})
+		})
+	}
 }
 
 func retarget(w *world.World, name string, targets []fleet.GitTarget) {

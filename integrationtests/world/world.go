@@ -63,8 +63,9 @@ type World struct {
 	Configs map[string]*rest.Config
 	Clients map[string]client.Client
 
-	opts Options
-	hook string
+	opts    Options
+	hook    string
+	metrics string
 }
 
 // Bin is the folder of our programs.
@@ -138,18 +139,23 @@ func (w *World) Check(err error) {
 func (w *World) startHub() {
 	cluster, err := w.Fleet.Start(context.Background(), "hub", localfleet.ClusterOptions{OwnEtcd: w.opts.OwnEtcd, AuditLog: true})
 	w.Check(err)
+	w.hook, w.metrics = w.freePort(), w.freePort()
+	w.StartHub(cluster)
+}
+
+func (w *World) freePort() string {
+	w.T.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	w.Check(err)
-	w.hook = l.Addr().String()
-	w.Check(l.Close())
-	w.StartHub(cluster)
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // StartHub installs the hub on a cluster and starts its controller: at first, or anew after the cluster was wiped.
 func (w *World) StartHub(cluster *localfleet.Cluster) {
 	var err error
 	w.Hub, err = embedded.StartHub(context.Background(), cluster, embedded.HubOptions{
-		Bin: Bin(w.T), Dir: filepath.Join(w.Dir, "hub"), WebhookAddr: w.hook, WebhookSecret: hookSecret, LeaseSeconds: w.opts.LeaseSeconds,
+		Bin: Bin(w.T), Dir: filepath.Join(w.Dir, "hub"), WebhookAddr: w.hook, WebhookSecret: hookSecret, MetricsAddr: w.metrics, LeaseSeconds: w.opts.LeaseSeconds,
 	})
 	w.Check(err)
 }
@@ -351,6 +357,9 @@ func (w *World) Flotilla(args ...string) string {
 
 // Hook is the address of the hub's webhook, and HookSecret what its pushes are signed with.
 func (w *World) Hook() string { return "http://" + w.hook + "/" }
+
+// Metrics is where the hub's controller is scraped.
+func (w *World) Metrics() string { return "http://" + w.metrics + "/metrics" }
 
 // HookSecret is what the hub and the world's Git server share.
 func HookSecret() []byte { return []byte(hookSecret) }

@@ -1,0 +1,142 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+)
+
+// cache holds one object of a kind.
+type cache struct {
+	client.Reader
+	put func(client.ObjectList)
+}
+
+func (c cache) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	c.put(list)
+	return nil
+}
+
+// scrape lists the series as Prometheus' text does: name{labels} value.
+func scrape(t *testing.T, c *Collector) []string {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(c)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, f := range families {
+		for _, m := range f.Metric {
+			var labels []string
+			for _, l := range m.Label {
+				labels = append(labels, fmt.Sprintf("%s=%s", l.GetName(), l.GetValue()))
+			}
+			out = append(out, fmt.Sprintf("%s{%s} %g", f.GetName(), strings.Join(labels, ","), m.Gauge.GetValue()))
+		}
+	}
+	return out
+}
+
+func closed() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+func TestSeries(t *testing.T) {
+	bundle := func(change func(*fleet.Bundle)) func(client.ObjectList) {
+		return func(list client.ObjectList) {
+			if l, ok := list.(*fleet.BundleList); ok {
+				b := fleet.Bundle{}
+				b.Name, b.Namespace, b.Generation = "web", "ws", 3
+				b.Labels = map[string]string{fleet.CommitLabel: "c0ffee", fleet.RepoLabel: "apps"}
+				change(&b)
+				l.Items = []fleet.Bundle{b}
+			}
+		}
+	}
+	cluster := func(state string) func(client.ObjectList) {
+		return func(list client.ObjectList) {
+			if l, ok := list.(*fleet.ClusterList); ok {
+				c := fleet.Cluster{}
+				c.Name, c.Namespace, c.Generation, c.Status.Display.State = "edge", "ws", 1, state
+				c.Labels = map[string]string{fleet.ClusterDisplayNameLabel: "Edge", clusterNameLabel: "c-1"}
+				c.Status.ResourceCounts.NotReady = 4
+				l.Items = []fleet.Cluster{c}
+			}
+		}
+	}
+	repo := func(list client.ObjectList) {
+		if l, ok := list.(*fleet.GitRepoList); ok {
+			r := fleet.GitRepo{}
+			r.Name, r.Namespace = "apps", "ws"
+			r.Spec.Repo, r.Spec.Branch, r.Spec.Paths = "https://me:secret@git.example.com/apps", "main", []string{"a", "b"}
+			r.Status.ResourceCounts.NotReady = 7
+			l.Items = []fleet.GitRepo{r}
+		}
+	}
+	for _, row := range []struct {
+		rule   string
+		put    func(client.ObjectList)
+		want   []string
+		series int
+	}{
+		{"a bundle counts its deployments, under the state that it is in", bundle(func(b *fleet.Bundle) {
+			b.Status.Summary, b.Status.Display.State = fleet.BundleSummary{DesiredReady: 5, Ready: 3, Modified: 2}, "Modified"
+		}), []string{
+			"fleet_bundle_modified{commit=c0ffee,generation=3,name=web,namespace=ws,repo=apps,state=Modified} 2",
+			"fleet_bundle_state{commit=c0ffee,generation=3,name=web,namespace=ws,repo=apps,state=Modified} 1",
+			"fleet_bundle_state{commit=c0ffee,generation=3,name=web,namespace=ws,repo=apps,state=Ready} 0",
+		}, 8 + 8},
+		{"the state of a bundle that is ready is Ready, its counts have none", bundle(func(b *fleet.Bundle) { b.Status.Summary.Ready = 1 }), []string{
+			"fleet_bundle_ready{commit=c0ffee,generation=3,name=web,namespace=ws,repo=apps,state=} 1",
+			"fleet_bundle_state{commit=c0ffee,generation=3,name=web,namespace=ws,repo=apps,state=Ready} 1",
+		}, 8 + 8},
+		{"a cluster has Rancher's names", cluster("WaitCheckIn"), []string{
+			"fleet_cluster_resources_count_notready{cluster_display_name=Edge,cluster_name=c-1,generation=1,name=edge,namespace=ws,state=WaitCheckIn} 4",
+			"fleet_cluster_state{cluster_display_name=Edge,cluster_name=c-1,generation=1,name=edge,namespace=ws,state=WaitCheckIn} 1",
+		}, 12 + 9},
+		{"a lost cluster is Unknown", cluster("Unknown"), []string{
+			"fleet_cluster_state{cluster_display_name=Edge,cluster_name=c-1,generation=1,name=edge,namespace=ws,state=Unknown} 1",
+		}, 12 + 9},
+		{"a GitRepo's paths are joined, and a password in its address is left out", repo, []string{
+			"fleet_gitrepo_resources_not_ready{branch=main,name=apps,namespace=ws,paths=a;b,repo=https://git.example.com/apps} 7",
+		}, 10},
+		{"what is gone has no series", func(client.ObjectList) {}, nil, 0},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			got := scrape(t, &Collector{Cache: cache{put: row.put}, Elected: closed()})
+			if len(got) != row.series {
+				t.Errorf("%d series, want %d:\n%s", len(got), row.series, strings.Join(got, "\n"))
+			}
+			for _, want := range row.want {
+				if !slices.Contains(got, want) {
+					t.Errorf("there is no\n%s\nin\n%s", want, strings.Join(got, "\n"))
+				}
+			}
+			ones := 0
+			for _, line := range got {
+				if strings.Contains(line, "_state{") && strings.HasSuffix(line, " 1") {
+					ones++
+				}
+			}
+			if strings.Contains(strings.Join(got, ""), "_state{") && ones != 1 {
+				t.Errorf("the object is in %d states", ones)
+			}
+		})
+	}
+	t.Run("a replica that does not work shows nothing", func(t *testing.T) {
+		if got := scrape(t, &Collector{Cache: cache{put: repo}, Elected: make(chan struct{})}); len(got) > 0 {
+			t.Errorf("it shows %s", got)
+		}
+	})
+}

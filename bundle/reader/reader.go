@@ -31,6 +31,15 @@ type Repo struct {
 	Name, Namespace string
 	Spec            v1alpha1.GitRepoSpec
 	Labels          map[string]string // copied to each bundle
+	// CommandLine is set for bundles of no GitRepo: its targets take the place of Spec.Targets.
+	CommandLine *CommandLine
+}
+
+// CommandLine is what a targets file adds to bundles that are read for a command line. As in Fleet it alone decides about
+// restrictions: with none, what stands under targetCustomizations are targets like any other.
+type CommandLine struct {
+	Targets            []v1alpha1.BundleTarget            `json:"targets,omitempty"`
+	TargetRestrictions []v1alpha1.BundleTargetRestriction `json:"targetRestrictions,omitempty"`
 }
 
 // Found is one bundle of the tree, or what is left of it when it is broken.
@@ -196,7 +205,9 @@ func (r *reading) finish() error {
 	maps.Copy(b.Annotations, r.yaml.Annotations)
 	maps.Copy(b.Labels, r.repo.Labels)
 	maps.Copy(b.Labels, r.yaml.Labels)
-	b.Labels[v1alpha1.RepoLabel] = r.repo.Name
+	if r.repo.CommandLine == nil {
+		b.Labels[v1alpha1.RepoLabel] = r.repo.Name
+	}
 	b.Spec = *r.spec
 	return nil
 }

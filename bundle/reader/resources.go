@@ -1,16 +1,56 @@
 package reader
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"flotilla.io/flotilla/api/v1alpha1"
 )
+
+// compressAbove is the size of a Bundle, as JSON, above which all its files are compressed, as in Fleet.
+const compressAbove = 1_000_000
+
+// Inline writes files into a Bundle, for those that are made without a source on the hub. They are compressed when compress
+// says so, when they are no text, and all of them when the Bundle is large.
+func Inline(b *v1alpha1.Bundle, files map[string][]byte, compress bool) error {
+	b.Spec.Resources = nil
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		resource := v1alpha1.BundleResource{Name: name, Content: string(files[name])}
+		if compress || !utf8.Valid(files[name]) {
+			resource.Content, resource.Encoding = encode(files[name]), v1alpha1.EncodingBase64GZ
+		}
+		b.Spec.Resources = append(b.Spec.Resources, resource)
+	}
+	if compress {
+		return nil
+	}
+	data, err := json.Marshal(b)
+	if err != nil {
+		return fmt.Errorf("encoding bundle %s: %w", b.Name, err)
+	}
+	if len(data) < compressAbove {
+		return nil
+	}
+	return Inline(b, files, true)
+}
+
+func encode(data []byte) string {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, _ = w.Write(data) // into memory: it never fails
+	_ = w.Close()
+	return base64.StdEncoding.EncodeToString(packed.Bytes())
+}
 
 // Resources decodes the files that a Bundle holds in itself, by their names. Bundles from a source hold none.
 func Resources(b *v1alpha1.Bundle) (map[string][]byte, error) {
@@ -18,10 +58,14 @@ func Resources(b *v1alpha1.Bundle) (map[string][]byte, error) {
 	total := 0
 	for i, r := range b.Spec.Resources {
 		field := fmt.Sprintf("spec.resources[%d] (%s)", i, r.Name)
-		if !fs.ValidPath(path.Clean(r.Name)) || path.Clean(r.Name) == "." {
-			return nil, fmt.Errorf("%s: the name must be a path below the bundle", field)
-		}
 		name := path.Clean(r.Name)
+		below := name
+		for strings.HasPrefix(below, "../") { // a Kustomize base or chart beside the bundle
+			below = below[len("../"):]
+		}
+		if !fs.ValidPath(below) || below == "." {
+			return nil, fmt.Errorf("%s: the name must be a path of a file in the bundle or beside it", field)
+		}
 		if _, twice := contents[name]; twice {
 			return nil, fmt.Errorf("%s: the name stands there twice", field)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"maps"
 	"strings"
 	"testing"
 
@@ -33,9 +34,10 @@ func TestResources(t *testing.T) {
 		{"a bomb is refused", []resource{{Name: "x", Content: packed(make([]byte, maxBytes+1)), Encoding: gz}}, "spec.resources[0] (x): all resources together have more than 32.0 MiB"},
 		{"all together count", []resource{{Name: "y", Content: strings.Repeat("y", 20<<20)}, {Name: "x", Content: strings.Repeat("x", 20<<20)}},
 			"spec.resources[1] (x): all resources together have more than 32.0 MiB"},
-		{"a name stays in the bundle", []resource{{Name: "../x"}}, "spec.resources[0] (../x): the name must be a path below the bundle"},
-		{"an absolute name is refused", []resource{{Name: "/x"}}, "spec.resources[0] (/x): the name must be a path below the bundle"},
-		{"an empty name is refused", []resource{{}}, "spec.resources[0] (): the name must be a path below the bundle"},
+		{"a name may lead beside the bundle", []resource{{Name: "../y"}, {Name: "a/../../../z"}, {Name: "x"}}, ""},
+		{"a name ends in a file", []resource{{Name: "../.."}}, "spec.resources[0] (../..): the name must be a path of a file in the bundle or beside it"},
+		{"an absolute name is refused", []resource{{Name: "/x"}}, "spec.resources[0] (/x): the name must be a path of a file in the bundle or beside it"},
+		{"an empty name is refused", []resource{{}}, "spec.resources[0] (): the name must be a path of a file in the bundle or beside it"},
 		{"a name stands there once", []resource{{Name: "x"}, {Name: "./x"}}, "spec.resources[1] (./x): the name stands there twice"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
@@ -46,6 +48,42 @@ func TestResources(t *testing.T) {
 			}
 			if got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestInline(t *testing.T) {
+	large := strings.Repeat("x", compressAbove)
+	for _, c := range []struct {
+		rule     string
+		files    map[string][]byte
+		compress bool
+		want     string // names, with a star where the content is compressed
+	}{
+		{"text is written as it is, sorted by name", map[string][]byte{"b": []byte("b"), "a/b": []byte("ab"), "../c": []byte("c")}, false, "../c a/b b"},
+		{"what is no text is compressed", map[string][]byte{"a": {0xff}, "b": []byte("b")}, false, "a* b"},
+		{"all is compressed when it is asked for", map[string][]byte{"a": []byte("a"), "b": []byte("b")}, true, "a* b*"},
+		{"all is compressed in a large bundle", map[string][]byte{"a": []byte(large), "b": []byte("b")}, false, "a* b*"},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			b := &v1alpha1.Bundle{}
+			if err := Inline(b, c.files, c.compress); err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, r := range b.Spec.Resources {
+				if r.Encoding == v1alpha1.EncodingBase64GZ {
+					r.Name += "*"
+				}
+				names = append(names, r.Name)
+			}
+			if got := strings.Join(names, " "); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+			back, err := Resources(b)
+			if err != nil || !maps.EqualFunc(back, c.files, bytes.Equal) {
+				t.Errorf("they read back as %d files, %v", len(back), err)
 			}
 		})
 	}

@@ -65,6 +65,35 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+func TestTargetsOfACommandLine(t *testing.T) {
+	const custom = "targetCustomizations: [{name: c, clusterName: c}]\n"
+	file := CommandLine{Targets: []v1alpha1.BundleTarget{{Name: "f", ClusterName: "f"}}}
+	whole := file
+	whole.TargetRestrictions = []v1alpha1.BundleTargetRestriction{{Name: "f", ClusterName: "f"}}
+	for _, c := range []struct {
+		rule, file string
+		given      CommandLine
+		want       string
+	}{
+		{"nothing named goes to the default group, and nothing restricts", "", CommandLine{}, "default:default |"},
+		{"without a targets file customizations are targets", custom, CommandLine{}, "c:c |"},
+		{"a targets file adds its targets", custom, file, "c:c f:f |"},
+		{"restrictions of a targets file make customizations of what comes before", custom, whole, "c:c f:f | f:f"},
+		{"overrideTargets take the place of the targets file", custom + "overrideTargets: [{name: o, clusterName: o}]\n", whole, "c:c o:o | o:o"},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			r := Repo{Name: "repo", CommandLine: &c.given, Spec: v1alpha1.GitRepoSpec{Paths: []string{"app"}}}
+			found := read(t, treeOf("app/x.yaml", "app/fleet.yaml: "+c.file), r)["repo-app"]
+			if got := outline(found.Bundle.Spec); got != c.want {
+				t.Errorf("\ngot  %s\nwant %s", got, c.want)
+			}
+			if _, ok := found.Bundle.Labels[v1alpha1.RepoLabel]; ok {
+				t.Error("the bundle says that it is of a GitRepo")
+			}
+		})
+	}
+}
+
 func TestOverridesOfGitRepoTargets(t *testing.T) {
 	git := v1alpha1.GitTarget{Name: "prod", ClusterName: "a", DoNotDeploy: true, BundleDeploymentOptions: v1alpha1.BundleDeploymentOptions{
 		Helm: &v1alpha1.HelmOptions{Values: &v1alpha1.GenericMap{Data: map[string]any{"replicas": int64(3)}}, ValuesFiles: []string{"prod.yaml"}},

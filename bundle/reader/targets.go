@@ -16,7 +16,11 @@ type layer struct {
 // fail is an error about a field of the layer, at its place in the file, or naming the GitRepo's field.
 func (r *reading) fail(l layer, field, format string, args ...any) error {
 	if l.gitRepo != "" {
-		return fmt.Errorf("%s.%s of the GitRepo, for %s: %s", l.gitRepo, field, r.place.dir, fmt.Sprintf(format, args...))
+		where := "GitRepo"
+		if r.repo.CommandLine != nil {
+			where = "targets file"
+		}
+		return fmt.Errorf("%s.%s of the %s, for %s: %s", l.gitRepo, field, where, r.place.dir, fmt.Sprintf(format, args...))
 	}
 	if l.path != "" {
 		field = l.path + "." + field
@@ -34,6 +38,14 @@ func (r *reading) targets() error {
 	switch {
 	case r.yaml.OverrideTargets != nil:
 		own = r.yaml.OverrideTargets
+	case r.repo.CommandLine != nil:
+		own = nil
+		for _, t := range r.repo.CommandLine.Targets {
+			spec.Targets = append(spec.Targets, *t.DeepCopy())
+		}
+		for _, t := range r.repo.CommandLine.TargetRestrictions {
+			spec.TargetRestrictions = append(spec.TargetRestrictions, *t.DeepCopy())
+		}
 	case len(own) == 0:
 		own = []v1alpha1.GitTarget{defaultTarget}
 	}

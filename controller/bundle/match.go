@@ -106,11 +106,11 @@ func (in *run) capabilities(c *fleet.Cluster) *render.Capabilities {
 	return &render.Capabilities{KubernetesVersion: a.Status.KubernetesVersion, APIs: a.Status.APIs}
 }
 
-// namespaces are the workspaces whose clusters the bundle may reach: its own and those that mappings open to it.
-func (r *Reconciler) namespaces(ctx context.Context, b *fleet.Bundle) ([]string, error) {
+// Workspaces are those whose clusters a bundle may reach: its own and those that mappings open to it.
+func Workspaces(ctx context.Context, c client.Reader, b *fleet.Bundle) ([]string, error) {
 	out, seen := []string{b.Namespace}, map[string]bool{b.Namespace: true}
 	mappings := &fleet.BundleNamespaceMappingList{}
-	if err := r.Client.List(ctx, mappings, client.InNamespace(b.Namespace)); err != nil {
+	if err := c.List(ctx, mappings, client.InNamespace(b.Namespace)); err != nil {
 		return nil, err
 	}
 	for i := range mappings.Items {
@@ -123,7 +123,7 @@ func (r *Reconciler) namespaces(ctx context.Context, b *fleet.Bundle) ([]string,
 			continue // an invalid mapping opens nothing
 		}
 		list := &corev1.NamespaceList{}
-		if err := r.Client.List(ctx, list, client.MatchingLabelsSelector{Selector: selector}); err != nil {
+		if err := c.List(ctx, list, client.MatchingLabelsSelector{Selector: selector}); err != nil {
 			return nil, err
 		}
 		for _, ns := range list.Items {

@@ -88,7 +88,7 @@ type rendering struct {
 
 // observe reads Clusters, Agents, ClusterGroups and BundleDeployments, all from the cache.
 func (r *Reconciler) observe(ctx context.Context, in *run) error {
-	namespaces, err := r.namespaces(ctx, in.bundle)
+	namespaces, err := Workspaces(ctx, r.Client, in.bundle)
 	if err != nil {
 		return err
 	}

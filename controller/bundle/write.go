@@ -124,9 +124,9 @@ func (r *Reconciler) desired(ctx context.Context, in *run, p *place) (*fleet.Bun
 	options := withoutValues(p.match.Options)
 	manifest := p.manifest()
 	bd := &fleet.BundleDeployment{
-		ObjectMeta: metav1.ObjectMeta{Name: in.bundle.Name, Namespace: p.cluster.Status.Namespace, Labels: in.labels(p)},
+		ObjectMeta: metav1.ObjectMeta{Name: in.bundle.Name, Namespace: p.cluster.Status.Namespace, Labels: DeploymentLabels(in.bundle, p.cluster)},
 		Spec: fleet.BundleDeploymentSpec{
-			Options: options, DeploymentID: deploymentID(manifest, options),
+			Options: options, DeploymentID: DeploymentID(manifest, options),
 			CorrectDrift: options.CorrectDrift, ValueOrigins: p.match.Origins,
 			Sequence: time.Now().Unix(), RenderBase: p.base, RenderKey: p.key, Asked: p.asked,
 		},
@@ -282,19 +282,19 @@ func (in *run) siblingsBusy() bool {
 	return false
 }
 
-// labels are those of the bundle that concern users, all of fleet.cattle.io, and Fleet's own on top.
-func (in *run) labels(p *place) map[string]string {
+// DeploymentLabels are those of the bundle that concern users, all of fleet.cattle.io, and Fleet's own on top.
+func DeploymentLabels(b *fleet.Bundle, c *fleet.Cluster) map[string]string {
 	out := map[string]string{}
-	for k, v := range in.bundle.Labels {
+	for k, v := range b.Labels {
 		if strings.HasPrefix(k, "fleet.cattle.io/") || !(strings.Contains(k, "cattle.io") || strings.HasPrefix(k, "kubectl")) {
 			out[k] = v
 		}
 	}
-	out[fleet.BundleLabel] = in.bundle.Name
-	out[fleet.BundleNamespaceLabel] = in.bundle.Namespace
+	out[fleet.BundleLabel] = b.Name
+	out[fleet.BundleNamespaceLabel] = b.Namespace
 	out[fleet.ManagedLabel] = "true"
-	out[fleet.ClusterLabel] = p.cluster.Name
-	out[fleet.ClusterNamespaceLabel] = p.cluster.Namespace
+	out[fleet.ClusterLabel] = c.Name
+	out[fleet.ClusterNamespaceLabel] = c.Namespace
 	return out
 }
 
@@ -310,8 +310,8 @@ func withoutValues(o fleet.BundleDeploymentOptions) fleet.BundleDeploymentOption
 	return out
 }
 
-// deploymentID is Fleet's: the objects, and a hash of the options without diff and correctDrift.
-func deploymentID(manifest string, o fleet.BundleDeploymentOptions) string {
+// DeploymentID is Fleet's: the objects, and a hash of the options without diff and correctDrift.
+func DeploymentID(manifest string, o fleet.BundleDeploymentOptions) string {
 	o.Diff, o.CorrectDrift = nil, nil
 	data, err := json.Marshal(o)
 	if err != nil {

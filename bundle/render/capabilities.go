@@ -7,6 +7,8 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"helm.sh/helm/v3/pkg/chartutil"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"flotilla.io/flotilla/api/v1alpha1"
 )
@@ -113,3 +115,16 @@ func (k kubeVersion) Minor() string      { return k.r.ask(askMinor) }
 type apiVersions struct{ r *recorder }
 
 func (a apiVersions) Has(api string) bool { return a.r.ask(askAPI+api) == "true" }
+
+// BuiltIn are the APIs that every cluster of about this version serves, with their kinds: what there is to go by where no
+// cluster can be asked.
+func BuiltIn() []string {
+	apis := slices.Clone(chartutil.DefaultVersionSet)
+	for gvk := range scheme.Scheme.AllKnownTypes() {
+		if gvk.Version != runtime.APIVersionInternal && slices.Contains(apis, gvk.GroupVersion().String()) {
+			apis = append(apis, gvk.GroupVersion().String()+"/"+gvk.Kind)
+		}
+	}
+	slices.Sort(apis)
+	return apis
+}

@@ -41,6 +41,37 @@ func renderRaw(ctx context.Context, in Input, rec *recorder) ([]object, error) {
 	return append(objects, rendered...), err
 }
 
+// Faults are all mistakes in the plain manifests of a bundle, of which Render tells the first. Of charts and kustomizations it
+// knows nothing.
+func Faults(in Input) []error {
+	files, err := clean(in.Files)
+	if err != nil {
+		return []error{err}
+	}
+	in.Files = files
+	if st, err := detect(in); err != nil || !st.raw() {
+		return nil
+	}
+	files = manifests(files)
+	var faults []error
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		if strings.HasPrefix(file, "templates/") || strings.HasPrefix(file, "overlays/") {
+			continue
+		}
+		m := manifest{file: file, data: files[file]}
+		for _, d := range m.documents() {
+			content, err := m.decode(d)
+			if err == nil && content != nil {
+				_, err = m.unpack(d, content)
+			}
+			if err != nil {
+				faults = append(faults, err)
+			}
+		}
+	}
+	return faults
+}
+
 // manifests leaves what a raw bundle deploys: YAML and JSON files (and helpers of templates), but no directory that is a
 // bundle or a chart by itself.
 func manifests(files map[string][]byte) map[string][]byte {

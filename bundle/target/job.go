@@ -10,6 +10,12 @@ import (
 // Text is a template with ${ }, and the path of the option that it is.
 type Text struct{ Path, Source string }
 
+// Check tells a mistake in the template itself, which is the same for every cluster.
+func (t Text) Check() error {
+	_, err := parseTemplate(t.Path, t.Source)
+	return err
+}
+
 // Job is to fill in templates for clusters: each text with each context.
 type Job struct {
 	Texts    []Text

@@ -1,0 +1,117 @@
+// Package preview shows what clusters would get of a tree, without a hub: it reads the bundles as for a GitRepo, matches
+// them to clusters and renders them.
+package preview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/reader"
+	"flotilla.io/flotilla/bundle/render"
+	"flotilla.io/flotilla/bundle/target"
+)
+
+// Fleet is who there is to deploy to.
+type Fleet struct {
+	Clusters []v1alpha1.Cluster
+	Groups   []v1alpha1.ClusterGroup
+	// Capabilities are what charts see of each cluster.
+	Capabilities render.Capabilities
+}
+
+// Outcome is one bundle on one cluster.
+type Outcome struct {
+	Cluster, Bundle string
+	// Target is the name of the target that picked the cluster, "" where the bundle is not for it.
+	Target  string
+	Objects []*unstructured.Unstructured
+	Origins []v1alpha1.ValueOrigin
+	Err     error
+}
+
+// Show gives an outcome for each cluster and bundle, in the order of the clusters and then of the bundles' paths. The error is
+// what concerns all of them, or a bundle for every cluster; the rest is shown nevertheless. What several clusters would get
+// alike is rendered once.
+func Show(ctx context.Context, tree reader.Tree, repo reader.Repo, fleet Fleet) ([]Outcome, error) {
+	found, err := reader.Read(tree, repo)
+	errs := []error{err}
+	var shown []*shown
+	for i := range found {
+		if found[i].Err != nil {
+			errs = append(errs, found[i].Err)
+			continue
+		}
+		s, err := newShown(&found[i], fleet.Groups)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		shown = append(shown, s)
+	}
+	var all []Outcome
+	for i := range fleet.Clusters {
+		for _, s := range shown {
+			all = append(all, s.on(ctx, &fleet.Clusters[i], &fleet.Capabilities))
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+// shown is a bundle with what was rendered of it.
+type shown struct {
+	found    *reader.Found
+	matcher  *target.Matcher
+	rendered map[string][]*unstructured.Unstructured // by what it was rendered from
+}
+
+func newShown(f *reader.Found, groups []v1alpha1.ClusterGroup) (*shown, error) {
+	m, err := target.New(f.Bundle, groups)
+	return &shown{f, m, map[string][]*unstructured.Unstructured{}}, err
+}
+
+func (s *shown) on(ctx context.Context, c *v1alpha1.Cluster, caps *render.Capabilities) Outcome {
+	out := Outcome{Cluster: c.Name, Bundle: s.found.Bundle.Name}
+	match, err := s.matcher.Match(c)
+	if err != nil || match == nil {
+		if err != nil {
+			out.Err = fmt.Errorf("bundle %s: %w", out.Bundle, err)
+		}
+		return out
+	}
+	out.Target, out.Origins = match.Target, match.Origins
+	in := render.Input{Bundle: out.Bundle, Files: s.found.Files, Options: match.Options}
+	if out.Objects, err = s.render(ctx, in, caps); err != nil {
+		out.Err = fmt.Errorf("bundle %s: %w", out.Bundle, err)
+	}
+	return out
+}
+
+func (s *shown) render(ctx context.Context, in render.Input, caps *render.Capabilities) ([]*unstructured.Unstructured, error) {
+	base, err := render.Base(in)
+	if err != nil {
+		return nil, err
+	}
+	if objects, ok := s.rendered[base]; ok {
+		return objects, nil
+	}
+	out, err := render.Render(ctx, in, caps)
+	if err != nil {
+		return nil, err
+	}
+	s.rendered[base] = out.Objects
+	return out.Objects, nil
+}
+
+// Name of an object, as kubectl prints them: configmap/web, deployment.apps/web.
+func Name(u *unstructured.Unstructured) string {
+	kind := strings.ToLower(u.GetKind())
+	if group := u.GroupVersionKind().Group; group != "" {
+		kind += "." + group
+	}
+	return kind + "/" + u.GetName()
+}

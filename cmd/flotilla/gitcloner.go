@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"flotilla.io/flotilla/bundle/source"
+)
+
+// clonerOptions are the flags of gitcloner.
+type clonerOptions struct {
+	request                   source.Request
+	caFile, passwordFile, ssh string
+	app, installation         int64
+	appKey                    string
+}
+
+func gitclonerCommand() *cobra.Command {
+	var o clonerOptions
+	cmd := &cobra.Command{
+		Use: "gitcloner REPO PATH", Short: "Clone a Git repository", Args: cobra.ExactArgs(2),
+		Long: "Gitcloner clones a repository to PATH, which must be empty or not there. With neither branch nor revision it takes the\n" +
+			"branch master or, where there is none, the one that HEAD names. A revision goes before a branch, as on the hub.",
+		Example: "  flotilla gitcloner https://git.example.com/fleet.git work --branch main -u ci --password-file token",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.request.URL = args[0]
+			if err := o.readFiles(); err != nil {
+				return err
+			}
+			if _, err := source.Clone(cmd.Context(), o.request, args[1]); err != nil {
+				return err
+			}
+			var left []error
+			if _, err := os.Stat(filepath.Join(args[1], ".gitmodules")); err == nil {
+				left = append(left, errors.New(".gitmodules: submodules are not cloned; copy what is deployed into the repository"))
+			}
+			return finish(cmd.ErrOrStderr(), "thing", left)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.request.Branch, "branch", "b", "", "git branch")
+	f.StringVar(&o.request.Revision, "revision", "", "git revision: a tag or a commit")
+	f.StringVar(&o.caFile, "ca-bundle-file", "", "file with CAs to trust besides the system's")
+	f.StringVarP(&o.request.Auth.Username, "username", "u", "", "user name for basic auth")
+	f.StringVar(&o.passwordFile, "password-file", "", "password file for basic auth")
+	f.StringVar(&o.ssh, "ssh-private-key-file", "", "ssh private key file; repositories are not yet fetched over SSH")
+	f.BoolVar(&o.request.Auth.Insecure, "insecure-skip-tls", false, "do not verify tls certificates")
+	f.Int64Var(&o.app, "github-app-id", 0, "GitHub App ID; not served yet")
+	f.Int64Var(&o.installation, "github-app-installation-id", 0, "GitHub App installation ID; not served yet")
+	f.StringVar(&o.appKey, "github-app-key-file", "", "GitHub App private key; not served yet")
+	return cmd
+}
+
+// readFiles takes from files what the flags name, and refuses what cannot be done.
+func (o *clonerOptions) readFiles() error {
+	switch {
+	case o.ssh != "":
+		return errors.New("--ssh-private-key-file: repositories are not yet fetched over SSH; use https:// with --username and --password-file")
+	case o.app != 0 || o.installation != 0 || o.appKey != "":
+		return errors.New("--github-app-id: GitHub Apps are not served yet; use --username and --password-file with a token")
+	}
+	if o.caFile != "" {
+		var err error
+		if o.request.Auth.CABundle, err = os.ReadFile(o.caFile); err != nil {
+			return fmt.Errorf("--ca-bundle-file: %w", err)
+		}
+	}
+	if o.passwordFile != "" {
+		data, err := os.ReadFile(o.passwordFile)
+		if err != nil {
+			return fmt.Errorf("--password-file: %w", err)
+		}
+		o.request.Auth.Password = strings.TrimRight(string(data), "\r\n")
+	}
+	return nil
+}

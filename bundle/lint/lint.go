@@ -112,13 +112,10 @@ func (l *linter) render(ctx context.Context, f *reader.Found) {
 			l.errors(f.Path, err)
 			return
 		}
-		match, err := m.Match(&c.Cluster)
-		if wrong := (*target.TemplateError)(nil); errors.As(err, &wrong) {
-			field, message, _ := strings.Cut(wrong.Error(), ": ")
-			l.errors(f.Path, l.settings(f).Errorf(field, "%s", message))
-		}
-		if err != nil || match == nil {
-			continue // a label that a value asks for: only a real cluster has it
+		matches, _ := m.MatchAll(ctx, []*v1alpha1.Cluster{&c.Cluster}, l.fill(f))
+		match := matches[0]
+		if match == nil {
+			continue // not for this cluster, or a value asks for a label that only a real one has
 		}
 		in := render.Input{Bundle: f.Bundle.Name, Files: f.Files, Options: match.Options}
 		base, err := render.Base(in)
@@ -127,6 +124,19 @@ func (l *linter) render(ctx context.Context, f *reader.Found) {
 			_, err = render.Render(ctx, in, &l.caps)
 		}
 		l.errors(f.Path, err)
+	}
+}
+
+// fill fills in templates for a cluster, after telling what is wrong with them on every one.
+func (l *linter) fill(f *reader.Found) target.Filler {
+	return func(ctx context.Context, job target.Job) []target.Filled {
+		for _, text := range job.Texts {
+			if err := text.Check(); err != nil {
+				field, message, _ := strings.Cut(err.Error(), ": ")
+				l.errors(f.Path, l.settings(f).Errorf(field, "%s", message))
+			}
+		}
+		return target.Fill(ctx, job)
 	}
 }
 

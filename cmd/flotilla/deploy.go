@@ -18,10 +18,10 @@ const kubernetesVersion = "v1.37.2"
 
 // deployOptions are the flags of deploy.
 type deployOptions struct {
-	to                  connection
-	file                string
-	dryRun              bool
-	namespace, version  string
+	to                      connection
+	file                    string
+	dryRun                  bool
+	namespace, version      string
 	agentNamespace, cluster string
 }
 
@@ -111,4 +111,3 @@ func (o *deployOptions) show(ctx context.Context, out io.Writer, deployments []p
 	}
 	return nil
 }
-

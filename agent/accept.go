@@ -9,7 +9,10 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"flotilla.io/flotilla/agent/apply"
+	"flotilla.io/flotilla/agent/others"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/api/v1alpha1"
@@ -88,7 +91,7 @@ func frozen(spec v1alpha1.BundleDeploymentSpec) string {
 	return ""
 }
 
-func equal(a, b v1alpha1.BundleDeploymentSpec) bool {
+func equal[T any](a, b T) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
@@ -114,9 +117,13 @@ func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.R
 		e.log.Info("took in a revision", "bundle", d.name, "revision", next.Revision, "sequence", next.Sequence, "objects", len(entries))
 	}
 	if d.record.Spec.Options.ForceSyncGeneration != next.Spec.Options.ForceSyncGeneration {
-		d.looked, d.forced = map[layer.Key]string{}, true
+		d.resent = map[layer.Key]bool{}
+	}
+	if readsOtherwise(d.record.Spec.Options, next.Spec.Options) {
+		d.reads = map[layer.Key]*reading{}
 	}
 	d.record, d.account, d.failures, d.carried = next, nil, 0, entries
+	d.looked = map[layer.Key]string{} // what was drift may be none under the new rules, and the other way round
 	e.use(d.name, next.Spec.Layers, previousLayers(next))
 	e.want(d, entries)
 	return nil
@@ -163,6 +170,7 @@ func (e *engine) want(d *deployment, entries []layer.Entry) {
 	d.wanted = make([]plan.Wanted, 0, len(entries))
 	d.origin, d.misfit = map[layer.Key]layer.Key{}, nil
 	place, owner := apply.PlacementOf(d.record.Spec.Options), d.owner()
+	d.rules = others.New(d.record.Spec.Options, scalers(entries, place))
 	seen := map[layer.Key]bool{}
 	var maybe []plan.Wanted // what cannot be placed now might still be one of these
 	for _, entry := range entries {
@@ -179,6 +187,7 @@ func (e *engine) want(d *deployment, entries []layer.Entry) {
 			continue
 		}
 		seen[w.Key] = true
+		w.Digest = plan.Under(w.Digest, d.rules.Digest(w.Key))
 		d.wanted = append(d.wanted, w)
 		if w.Key != entry.Key {
 			d.origin[w.Key] = entry.Key
@@ -188,6 +197,20 @@ func (e *engine) want(d *deployment, entries []layer.Entry) {
 	d.tidy()
 	d.opened = len(d.misfit) == 0 // what cannot be placed is tried anew in each pass
 	e.wake(e.claims.Want(d.name, append(maybe, d.wanted...))...)
+}
+
+// scalers are the autoscalers among the entries, where they end up: what they scale is theirs to scale.
+func scalers(entries []layer.Entry, place apply.Placement) []*unstructured.Unstructured {
+	var list []*unstructured.Unstructured
+	for _, entry := range entries {
+		u := &unstructured.Unstructured{}
+		if entry.Key.Kind != "HorizontalPodAutoscaler" || u.UnmarshalJSON(entry.Object) != nil {
+			continue
+		}
+		u.SetNamespace(cmp.Or(place.Forced, entry.Key.Namespace, place.Default))
+		list = append(list, u)
+	}
+	return list
 }
 
 // owner is who the objects belong to, as the order was taken in: it needs no hub to know.

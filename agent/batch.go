@@ -172,6 +172,7 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 	options := d.record.Spec.Options
 	request := apply.Request{
 		Tenant: d.account, Key: w.Key, Object: u, Owner: d.owner().String(), Known: b.item(w.Key),
+		Rules: d.rules, Heal: heal,
 		Had: func(ctx context.Context, path fieldpath.Path) bool { return b.applied(ctx, w.Key, path) },
 	}
 	if h := options.Helm; h != nil {
@@ -191,6 +192,7 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 	d.fresh[w.Key] = freshFrom(result)
 	d.noteRead(w.Key, result.Object, true)
 	delete(d.looked, w.Key)
+	d.resent[w.Key] = d.again()
 	delete(d.drift, w.Key)
 	return nil
 }

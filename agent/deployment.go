@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/agent/others"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/report"
 	"flotilla.io/flotilla/agent/store"
@@ -37,10 +38,11 @@ type deployment struct {
 	wanted []plan.Wanted           // sorted by key
 	origin map[layer.Key]layer.Key // of wanted objects, where the layer has them under another namespace
 	misfit []error                 // objects that cannot be placed on this cluster, so far
+	rules  others.Rules            // what of the wanted objects is left to others
 
-	carried []layer.Entry // the opened layers, within one pass
-	defined bool          // kinds were defined in this pass: what could not be placed may be now
-	forced  bool          // drift is put back once, whatever the options say
+	carried []layer.Entry      // the opened layers, within one pass
+	defined bool               // kinds were defined in this pass: what could not be placed may be now
+	resent  map[layer.Key]bool // objects that were applied anew because a person asked for it
 
 	// What came of it.
 	account  *tenant.Tenant
@@ -64,7 +66,7 @@ type deployment struct {
 	blind   time.Time                  // since when that is waited for
 	written *v1alpha1.BundleDeployment // the hub's answer to the last status write
 	pace    report.Pace
-	again   time.Time // when to pass again, zero for not before an event
+	next    time.Time // when to pass again, zero for not before an event
 }
 
 // inbox is what came since the last pass.
@@ -78,7 +80,8 @@ type inbox struct {
 func newDeployment(name string) *deployment {
 	return &deployment{
 		name: name, record: store.Record{Name: name}, inv: inventory.Inventory{},
-		fresh: map[layer.Key]fresh{}, looked: map[layer.Key]string{}, drift: map[layer.Key]drifted{}, reads: map[layer.Key]*reading{},
+		fresh: map[layer.Key]fresh{}, looked: map[layer.Key]string{}, resent: map[layer.Key]bool{},
+		drift: map[layer.Key]drifted{}, reads: map[layer.Key]*reading{},
 	}
 }
 
@@ -113,10 +116,23 @@ func (d *deployment) isMissing() bool {
 	return d.inbox.gone
 }
 
+// again tells whether a person asked for all to be applied once more, whatever is known of it, and that is not done yet.
+func (d *deployment) again() bool {
+	return d.record.Spec.Options.ForceSyncGeneration != d.record.Synced
+}
+
+// synced is the forceSyncGeneration that was carried out.
+func (d *deployment) synced() int64 {
+	if d.applied {
+		return d.record.Spec.Options.ForceSyncGeneration
+	}
+	return d.record.Synced
+}
+
 // at makes the next pass happen no later than then.
 func (d *deployment) at(then time.Time) {
-	if d.again.IsZero() || then.Before(d.again) {
-		d.again = then
+	if d.next.IsZero() || then.Before(d.next) {
+		d.next = then
 	}
 }
 

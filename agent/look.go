@@ -50,6 +50,7 @@ type drifted struct {
 	healed  time.Time
 	next    time.Time // not before
 	fighter string
+	failed  string // why it could not be put back
 }
 
 // live is what the watches say, without what they saw before our own last apply.
@@ -109,7 +110,7 @@ func (b *batch) lookAt(ctx context.Context, key layer.Key) (drift.Finding, error
 	if err != nil {
 		return drift.Finding{}, err
 	}
-	return drift.Look(ctx, b.deployment.account, u, b.item(key).UID)
+	return drift.Look(ctx, b.deployment.account, u, b.item(key).UID, b.deployment.rules)
 }
 
 // judge remembers what a look found.
@@ -126,12 +127,17 @@ func (b *batch) judge(key layer.Key, found drift.Finding, err error) {
 	}
 	was := d.drift[key]
 	now := was
-	now.Finding, now.open = found, found.Missing || len(found.Fields) > 0
+	now.Finding, now.open = found, found.Open()
 	now.Live = nil
 	if found.Missing && !found.Replaced {
 		d.looked[key] = plan.Missing
 	} else {
 		d.looked[key] = plan.Seen(found.UID, found.Fingerprint)
+	}
+	if w, ok := b.wanted(key); ok && !now.open { // under the rules of now it is as it should be
+		item := d.inv[key]
+		item.Digest = w.Digest
+		d.inv[key] = item
 	}
 	d.noteRead(key, found.Live, false)
 	switch {
@@ -161,7 +167,7 @@ func (d *deployment) heals() bool {
 	if c == nil {
 		c = d.record.Spec.Options.CorrectDrift
 	}
-	return d.forced || c != nil && c.Enabled
+	return c != nil && c.Enabled
 }
 
 // retry puts drifted objects back, where that is asked for: at once the first time, and then later and later, since
@@ -203,12 +209,13 @@ func (b *batch) heal(ctx context.Context, key layer.Key, was drifted) {
 	was.fighter = fighter(was)
 	if err := b.one(ctx, w, true); err != nil {
 		b.engine.log.Info("putting an object back failed", "bundle", d.name, "object", key.String(), "error", err)
+		was.failed = "cannot be put back: " + err.Error()
 		d.drift[key] = was
 		d.at(was.next)
 		return
 	}
 	b.engine.log.Info("put an object back", "bundle", d.name, "object", key.String(), "fields", paths(was.Finding), "round", was.rounds)
-	was.open, was.Finding = false, drift.Finding{}
+	was.open, was.failed, was.Finding = false, "", drift.Finding{}
 	d.drift[key] = was // so that the next round is counted
 }
 

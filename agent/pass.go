@@ -22,7 +22,7 @@ import (
 // pass works on a deployment once and tells when to do so again, 0 for not before an event.
 func (e *engine) pass(ctx context.Context, d *deployment) time.Duration {
 	d.collect()
-	d.again = time.Time{}
+	d.next = time.Time{}
 	if d.gone && (d.record.Deletion == v1alpha1.DeletionDone || d.record.Spec.DeploymentID == "" && len(d.inv) == 0) {
 		if err := e.forget(ctx, d); err != nil {
 			e.log.Error("forgetting a bundle that was taken away", "bundle", d.name, "error", err)
@@ -40,10 +40,10 @@ func (e *engine) pass(ctx context.Context, d *deployment) time.Duration {
 		d.after(backoff(d.failures))
 	}
 	e.report(ctx, d)
-	if d.again.IsZero() {
+	if d.next.IsZero() {
 		return 0
 	}
-	return max(time.Until(d.again), time.Millisecond)
+	return max(time.Until(d.next), time.Millisecond)
 }
 
 // act takes in the order and carries it out. Its error is about what the order could not have.
@@ -160,6 +160,7 @@ func (e *engine) step(ctx context.Context, d *deployment) error {
 		Self: d.name, Wanted: d.wanted, Inventory: d.inv, Claims: &e.claims,
 		Live:       func(key layer.Key) plan.Live { return e.live(d, key) },
 		Looked:     func(key layer.Key) string { return d.looked[key] },
+		Again:      func(key layer.Key) bool { return d.again() && !d.resent[key] },
 		DeleteCRDs: d.record.Spec.Options.DeleteCRDResources,
 	}))
 }
@@ -201,7 +202,6 @@ func (e *engine) carryOut(ctx context.Context, d *deployment, steps []plan.Step)
 		errs = append(errs, err)
 	}
 	d.applied = len(errs) == 0
-	d.forced = d.forced && len(errs) > 0
 	return errors.Join(errs...)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"flotilla.io/flotilla/agent/drift"
 	"flotilla.io/flotilla/agent/health"
+	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
 
@@ -55,6 +56,11 @@ func (d *deployment) noteRead(key layer.Key, live *unstructured.Unstructured, ap
 	}
 }
 
+// readsOtherwise tells whether what was read of the same objects would be judged in another way.
+func readsOtherwise(before, after v1alpha1.BundleDeploymentOptions) bool {
+	return !equal(before.IgnoreOptions, after.IgnoreOptions)
+}
+
 func (d *deployment) ignored() []map[string]string {
 	if o := d.record.Spec.Options.IgnoreOptions; o != nil {
 		return o.Conditions
@@ -71,7 +77,7 @@ func (e *engine) read(ctx context.Context, d *deployment) {
 	now := time.Now()
 	for _, w := range d.wanted {
 		item, known := d.inv[w.Key]
-		if !known || item.UID == "" || !health.HasRule(w.Key) {
+		if !known || item.UID == "" || !health.HasRule(w.Key) || d.absent(w.Key) {
 			continue
 		}
 		if when, needed := e.readAt(d, w.Key, item.Version, now); needed {

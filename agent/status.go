@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -12,6 +13,7 @@ import (
 
 	"flotilla.io/flotilla/agent/drift"
 	"flotilla.io/flotilla/agent/health"
+	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/report"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
@@ -120,7 +122,7 @@ func (e *engine) facts(d *deployment) report.Facts {
 	f := report.Facts{
 		Spec: spec, Sequence: d.record.Sequence, Applied: d.appliedID(), Running: d.record.Running,
 		Failure: d.failure, Waiting: d.waiting, Lost: d.lost, Hold: d.hold, Total: len(d.wanted), Kept: d.kept(),
-		Conflict: e.conflict(d), Deletion: d.record.Deletion, Synced: spec.Options.ForceSyncGeneration,
+		Conflict: e.conflict(d), Deletion: d.record.Deletion, Synced: d.synced(),
 	}
 	if spec.Deletion != nil {
 		f.Deleting = d.deleting
@@ -148,9 +150,12 @@ func (d *deployment) objects(f *report.Facts) {
 		if i < report.MostResources {
 			f.Applies = append(f.Applies, report.Object{Key: w.Key, Version: w.Version})
 		}
+		if d.absent(w.Key) {
+			continue
+		}
 		o := report.Object{Key: w.Key, Version: w.Version, UID: item.UID}
 		if found := d.drift[w.Key]; found.open {
-			o.Missing, o.Replaced, o.Fields, o.Fight = found.Missing, found.Replaced, found.Fields, found.fighter
+			o.Missing, o.Replaced, o.Fields, o.Fight = found.Missing, found.Replaced, found.Fields, cmp.Or(found.failed, found.fighter)
 		}
 		if health.HasRule(w.Key) && item.UID != "" {
 			r := d.reads[w.Key]
@@ -165,6 +170,11 @@ func (d *deployment) objects(f *report.Facts) {
 			f.Objects = append(f.Objects, o)
 		}
 	}
+}
+
+// absent tells that an object does not exist and need not.
+func (d *deployment) absent(key layer.Key) bool {
+	return d.looked[key] == plan.Missing && !d.drift[key].open
 }
 
 // conflict says which objects two deployments want, from the side of each.
@@ -195,6 +205,7 @@ func (e *engine) settled(ctx context.Context, d *deployment, f report.Facts) {
 	}
 	next := d.record
 	next.Kept = f.Kept
+	next.Synced = d.synced()
 	if d.applied {
 		next.Applied, next.Running = d.record.Spec.DeploymentID, d.record.Revision
 	}

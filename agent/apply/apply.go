@@ -26,6 +26,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,6 +38,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/agent/others"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
@@ -56,6 +58,10 @@ type Request struct {
 	TakeOwnership bool
 	// Recreate deletes and creates the object anew when a field cannot be changed in place.
 	Recreate bool
+	// Rules say which fields are not sent, because another manager has them and they are left to others. Heal tells that
+	// drift is put back and nothing else.
+	Rules others.Rules
+	Heal  bool
 	// Had tells whether our own last applied set had a field. It is asked on a conflict only; nil means never.
 	Had func(context.Context, fieldpath.Path) bool
 }
@@ -92,7 +98,11 @@ func Apply(ctx context.Context, r Request) (Result, error) {
 			}
 			continue
 		}
-		return Result{}, explain(r.Key, err)
+		err = explain(r.Key, err)
+		if immutable := (*ImmutableError)(nil); errors.As(err, &immutable) {
+			immutable.Heal = r.Heal
+		}
+		return Result{}, err
 	}
 }
 

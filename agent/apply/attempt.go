@@ -91,6 +91,9 @@ func (a *attempt) Patch(ctx context.Context, object client.Object, patch client.
 
 // send applies without force first, and with force once the conflict was judged.
 func (a *attempt) send(ctx context.Context, object *unstructured.Unstructured, dryRun []string) (*unstructured.Unstructured, error) {
+	if a.live != nil {
+		object = a.Rules.Of(object, a.live).Send(object, a.live, a.Heal)
+	}
 	if !a.forced {
 		answer, err := a.patch(ctx, object, dryRun)
 		if !isConflict(err) {

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
@@ -55,11 +56,18 @@ func (e *OwnedError) Error() string {
 type ImmutableError struct {
 	Key    layer.Key
 	Fields []string
+	Heal   bool // it was to be put back
 }
 
 func (e *ImmutableError) Error() string {
-	return fmt.Sprintf("%s: %s cannot be changed in place; set helm.force to have the object re-created, or give it a new name",
-		e.Key, strings.Join(e.Fields, ", "))
+	text := fmt.Sprintf("%s: %s cannot be changed in place", e.Key, strings.Join(e.Fields, ", "))
+	switch {
+	case plan.Protected(e.Key):
+		return text + "; it holds what would be lost, so it is never re-created: put the field back, or give it a new name"
+	case e.Heal:
+		return text + "; set correctDrift.force to have the object re-created"
+	}
+	return text + "; set helm.force to have the object re-created, or give it a new name"
 }
 
 // GoingError says that an object is being deleted: it can be applied when it is gone.
@@ -140,7 +148,7 @@ func explain(key layer.Key, err error) error {
 	case tenant.IsNotServed(err):
 		return fmt.Errorf("%s: %w; it is tried again until the kind is there (is its CustomResourceDefinition in a bundle?)", key, err)
 	case isImmutable(err):
-		return &ImmutableError{key, invalidFields(err)}
+		return &ImmutableError{Key: key, Fields: invalidFields(err)}
 	case apierrors.IsInvalid(err):
 		return fmt.Errorf("%s is invalid: %s", key, strings.Join(invalidFields(err), ", "))
 	case apierrors.IsForbidden(err):
@@ -169,6 +177,7 @@ func invalidFields(err error) []string {
 		case metav1.CauseTypeFieldValueInvalid, metav1.CauseTypeFieldValueDuplicate, metav1.CauseTypeFieldValueNotSupported:
 			what = withoutValue(cause.Message)
 		}
+		what, _, _ = strings.Cut(what, "\n") // below it some answers show both objects
 		list = append(list, strings.TrimSpace(cause.Field+" ("+what+")"))
 	}
 	slices.Sort(list)
@@ -201,6 +210,7 @@ var quoted = regexp.MustCompile(`(?s)(Invalid value|Duplicate value|Unsupported 
 // quiet cuts from a text of the API server what may quote an object's content; of a Secret it keeps the first phrase.
 func quiet(key layer.Key, text string) string {
 	text = quoted.ReplaceAllString(text, "$1 (hidden)")
+	text, _, _ = strings.Cut(text, "\n")
 	if key.Group == "" && key.Kind == "Secret" {
 		if i := strings.IndexAny(text, ":;"); i > 0 && !strings.Contains(text, "is forbidden") {
 			text = text[:i]

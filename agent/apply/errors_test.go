@@ -26,6 +26,7 @@ func TestNoErrorQuotesAnObject(t *testing.T) {
 		{"an unsupported value is left out", apierrors.NewInvalid(gk, "web", field.ErrorList{field.NotSupported(path, "canary", []string{"a"})}), "spec.x (unsupported value)"},
 		{"a missing value is named", apierrors.NewInvalid(gk, "web", field.ErrorList{field.Required(path, "is needed")}), "spec.x (Required value: is needed)"},
 		{"a type that does not fit is named", apierrors.NewBadRequest(`.spec.x: expected list, got &{map[a:canary]}`), ".spec.x: expected list"},
+		{"a comparison of both objects is left out", apierrors.NewInvalid(gk, "web", field.ErrorList{field.Forbidden(path, "may not change\n- canary")}), "spec.x (Forbidden: may not change)"},
 		{"an immutable field is named", apierrors.NewInvalid(gk, "web", field.ErrorList{field.Invalid(path, map[string]string{"a": "canary"}, "field is immutable")}), "cannot be changed in place"},
 	} {
 		got := explain(layer.Key{Group: "apps", Kind: "Deployment", Namespace: "ns", Name: "web"}, row.err).Error()

@@ -36,6 +36,7 @@ import (
 
 	"flotilla.io/flotilla/agent/fields"
 	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/agent/others"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
 )
@@ -43,6 +44,7 @@ import (
 // Finding is how one object differs.
 type Finding struct {
 	Missing     bool // it does not exist, or another object has its name
+	Left        bool // with Missing: that is left to others
 	Replaced    bool // with Missing: another object has its name
 	UID         types.UID
 	Fingerprint string                     // of the object as it was read
@@ -50,11 +52,15 @@ type Finding struct {
 	Fields      []v1alpha1.DriftedField    // sorted by path; empty if nothing differs
 }
 
-// Look reads the live object, if uid is still its UID, and compares it with the wanted one.
-func Look(ctx context.Context, t *tenant.Tenant, wanted *unstructured.Unstructured, uid types.UID) (Finding, error) {
+// Open tells whether there is a difference.
+func (f Finding) Open() bool { return f.Missing && !f.Left || len(f.Fields) > 0 }
+
+// Look reads the live object, if uid is still its UID, and compares it with the wanted one, without what the rules leave to
+// others.
+func Look(ctx context.Context, t *tenant.Tenant, wanted *unstructured.Unstructured, uid types.UID, rules others.Rules) (Finding, error) {
 	kind, err := t.Kinds.Of(wanted.GroupVersionKind())
 	if tenant.IsNotServed(err) {
-		return Finding{Missing: true}, nil
+		return Finding{Missing: true, Left: rules.Absent(wanted)}, nil
 	}
 	if err != nil {
 		return Finding{}, err
@@ -62,21 +68,27 @@ func Look(ctx context.Context, t *tenant.Tenant, wanted *unstructured.Unstructur
 	objects := t.Object(kind, wanted.GetNamespace())
 	live, err := objects.Get(ctx, wanted.GetName(), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return Finding{Missing: true}, nil
+		return Finding{Missing: true, Left: rules.Absent(wanted)}, nil
 	}
 	if err != nil {
 		return Finding{}, fmt.Errorf("looking at %s %s: %w", wanted.GetKind(), wanted.GetName(), err)
 	}
 	found := Finding{UID: live.GetUID(), Fingerprint: inventory.Fingerprint(live), Live: live}
 	if live.GetUID() != uid {
-		found.Missing, found.Replaced = true, true
+		found.Missing, found.Replaced, found.Left = true, true, rules.Absent(wanted)
 		return found, nil
 	}
-	merged, err := dryRun(ctx, t, kind, wanted)
+	left := rules.Of(wanted, live)
+	merged, err := dryRun(ctx, t, kind, left.Send(wanted, live, true))
+	if apierrors.IsInvalid(err) { // what differs cannot be put back in place, and differs all the same
+		if found.Fields = Lost(left.Compared(live), left.Compared(wanted)); len(found.Fields) > 0 {
+			return found, nil
+		}
+	}
 	if err != nil {
 		return Finding{}, fmt.Errorf("comparing %s %s: %s", wanted.GetKind(), wanted.GetName(), reason(err))
 	}
-	found.Fields = Compare(live, merged)
+	found.Fields = Compare(left.Compared(live), left.Compared(merged))
 	return found, nil
 }
 
@@ -115,6 +127,47 @@ func Compare(live, merged *unstructured.Unstructured) []v1alpha1.DriftedField {
 			c.walk("/"+fields.Escape(key), merged.Object[key], live.Object[key], has(merged.Object, key), has(live.Object, key))
 		}
 	}
+	return c.named(live)
+}
+
+// Lost lists the fields of a wanted object that are another value in the live one, or not there, and are not ours there any
+// more. It stands in for Compare where the API server does not say what it would make of the wanted object.
+func Lost(live, wanted *unstructured.Unstructured) []v1alpha1.DriftedField {
+	c := comparison{secret: live.GetKind() == "Secret" && live.GroupVersionKind().Group == ""}
+	for _, key := range slices.Sorted(maps.Keys(wanted.Object)) {
+		if key != "metadata" && key != "status" {
+			c.lost("/"+fields.Escape(key), wanted.Object[key], live.Object[key], has(live.Object, key))
+		}
+	}
+	held := fields.HoldersOf(live, wanted)
+	c.fields = slices.DeleteFunc(c.fields, func(f v1alpha1.DriftedField) bool { return held.Of(f.Path) == fields.Ours })
+	return c.named(live)
+}
+
+func (c *comparison) lost(path string, want, have any, found bool) {
+	switch w := want.(type) {
+	case map[string]any:
+		if h, ok := have.(map[string]any); ok {
+			for _, key := range slices.Sorted(maps.Keys(w)) {
+				c.lost(path+"/"+fields.Escape(key), w[key], h[key], has(h, key))
+			}
+			return
+		}
+	case []any:
+		if h, ok := have.([]any); ok && len(h) == len(w) {
+			for i := range w {
+				c.lost(path+"/"+strconv.Itoa(i), w[i], h[i], true)
+			}
+			return
+		}
+	}
+	if !found || !apiequality.Semantic.DeepEqual(want, have) {
+		c.fields = append(c.fields, v1alpha1.DriftedField{Path: path, Wanted: c.show(path, want, true), Found: c.show(path, have, found)})
+	}
+}
+
+// named says for each field of which object it is, and who changed it.
+func (c *comparison) named(live *unstructured.Unstructured) []v1alpha1.DriftedField {
 	owners := fields.OwnersOf(live)
 	for i := range c.fields {
 		f := &c.fields[i]

@@ -1,6 +1,8 @@
 package drift
 
 import (
+	"encoding/json"
+	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -32,5 +34,30 @@ func TestValuesAreShownOnlyWhereTheyCannotBeConfidential(t *testing.T) {
 	same := object("Thing", map[string]any{"n": int64(1)})
 	if got := Compare(same, same.DeepCopy()); len(got) != 0 {
 		t.Errorf("two equal objects differ: %v", got)
+	}
+}
+
+func TestWhatIsLostIsNamedWhereNothingCanBePutBack(t *testing.T) {
+	entry := func(manager, operation, fields string) map[string]any {
+		var set map[string]any
+		if err := json.Unmarshal([]byte(fields), &set); err != nil {
+			t.Fatal(err)
+		}
+		return map[string]any{"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": set}
+	}
+	object := func(data map[string]any, managed ...any) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"managedFields": managed}, "data": data,
+		}}
+	}
+	live := object(map[string]any{"same": "1", "ours": "other form", "theirs": "2", "more": "x"},
+		entry("flotilla-agent", "Apply", `{"f:data": {"f:same": {}, "f:ours": {}}}`), entry("kubectl", "Update", `{"f:data": {"f:theirs": {}, "f:more": {}}}`))
+	got := Lost(live, object(map[string]any{"same": "1", "ours": "form", "theirs": "1", "gone": "1"}))
+	var paths []string
+	for _, f := range got {
+		paths = append(paths, f.Path)
+	}
+	if !slices.Equal(paths, []string{"/data/gone", "/data/theirs"}) || got[1].Manager != "kubectl" {
+		t.Errorf("lost are %v", got)
 	}
 }

@@ -81,11 +81,6 @@ func matches(item any, element fieldpath.PathElement) bool {
 	return found
 }
 
-// Escape writes one step of a JSON pointer (RFC 6901).
-func Escape(step string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
-}
-
 // Set reads the fields of one managedFields entry; nil if it names none.
 func Set(e metav1.ManagedFieldsEntry) *fieldpath.Set {
 	if e.FieldsV1 == nil {

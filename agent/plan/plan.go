@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -22,7 +23,7 @@ import (
 type Wanted struct {
 	Key     layer.Key // with the namespace that the object ends up in
 	Version string    // its API version
-	Digest  string    // see Digest
+	Digest  string    // see Digest and Under
 }
 
 // Digest names what exactly would be applied: an object of a layer, in a namespace, in the name of an owner. An equal
@@ -30,6 +31,22 @@ type Wanted struct {
 func Digest(object, namespace, owner string) string {
 	sum := sha256.Sum256([]byte(fmt.Sprintf("%s\n%s\n%s", object, namespace, owner)))
 	return hex.EncodeToString(sum[:16])
+}
+
+// Under adds to a digest the rules that the object is under: what of it is left to others. Another digest for their sake
+// alone means that the object needs a look, since the fields that were not sent are no part of its fingerprint.
+func Under(digest, rules string) string {
+	if rules == "" {
+		return digest
+	}
+	return digest + " " + rules
+}
+
+// sameObject tells whether two digests are of the same object, be it under other rules.
+func sameObject(a, b string) bool {
+	a, _, _ = strings.Cut(a, " ")
+	b, _, _ = strings.Cut(b, " ")
+	return a == b
 }
 
 // Live is what the watches say about one object.
@@ -68,6 +85,7 @@ type Input struct {
 	Inventory inventory.Inventory
 	Live      func(layer.Key) Live
 	Looked    func(layer.Key) string // the fingerprint at which the object was last read and judged, "" for none
+	Again     func(layer.Key) bool   // whether the object is applied whatever is known of it
 	Claims    *Claims
 	// DeleteCRDs is the option deleteCRDResources: CustomResourceDefinitions go like other objects.
 	DeleteCRDs bool
@@ -95,7 +113,7 @@ func (in Input) want(w Wanted) Step {
 		return Step{w.Key, Refuse, other}
 	}
 	item, known := in.Inventory[w.Key]
-	if !known || item.UID == "" || item.Digest != w.Digest {
+	if !known || item.UID == "" || !sameObject(item.Digest, w.Digest) || in.Again(w.Key) {
 		return Step{Key: w.Key, Action: Apply}
 	}
 	live := in.Live(w.Key)
@@ -109,7 +127,7 @@ func (in Input) want(w Wanted) Step {
 		return Step{Key: w.Key, Action: Look}
 	case live.Suspect:
 		return Step{Key: w.Key, Action: Look}
-	case live.UID == item.UID && live.Fingerprint == item.Fingerprint:
+	case live.UID == item.UID && live.Fingerprint == item.Fingerprint && item.Digest == w.Digest:
 		return Step{Key: w.Key, Action: Skip}
 	case in.Looked(w.Key) == Seen(live.UID, live.Fingerprint):
 		return Step{Key: w.Key, Action: Skip}

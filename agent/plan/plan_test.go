@@ -38,6 +38,8 @@ func TestEachObjectGetsTheActionItNeeds(t *testing.T) {
 		{"a fingerprint is looked at once", wanted, item(key, "d"), as("g"), Seen("u", "g"), false, nil, Skip},
 		{"and the next one again", wanted, item(key, "d"), as("h"), Seen("u", "g"), false, nil, Look},
 		{"another object by the name is looked at", wanted, item(key, "d"), Live{Covered: true, Present: true, UID: "v", Fingerprint: "f"}, "", false, nil, Look},
+		{"an unchanged one under other rules is looked at", wanted, item(key, "d r"), as("f"), "", false, nil, Look},
+		{"an unchanged one that somebody asks for again is applied", wanted, item(key, "d"), as("f"), "again", false, nil, Apply},
 		{"a missing object is looked at", wanted, item(key, "d"), Live{Covered: true}, "", false, nil, Look},
 		{"a missing object is looked at once", wanted, item(key, "d"), Live{Covered: true}, Missing, false, nil, Skip},
 		{"a change within the grain of the time is looked at", wanted, item(key, "d"),
@@ -68,7 +70,7 @@ func TestEachObjectGetsTheActionItNeeds(t *testing.T) {
 			}
 			steps := Make(Input{
 				Self: "self", Wanted: row.wanted, Inventory: row.inv, Claims: claims, DeleteCRDs: row.crds,
-				Live: func(layer.Key) Live { return row.live }, Looked: func(layer.Key) string { return row.looked },
+				Live: func(layer.Key) Live { return row.live }, Looked: func(layer.Key) string { return row.looked }, Again: func(layer.Key) bool { return row.looked == "again" },
 			})
 			if len(steps) != 1 || steps[0].Action != row.want {
 				t.Errorf("steps = %v, want %s", steps, row.want)

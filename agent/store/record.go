@@ -36,6 +36,8 @@ type Record struct {
 	Sequence int64 `json:"sequence"`
 	// Applied is the deploymentID that was last applied in whole.
 	Applied string `json:"applied,omitempty"`
+	// Synced is the forceSyncGeneration that was last carried out.
+	Synced int64 `json:"synced,omitempty"`
 	// KeepResources is the option of that name in the last spec that was no order to delete.
 	KeepResources bool `json:"keepResources,omitempty"`
 	// Kept lists the objects that left the bundle and stay.

@@ -31,13 +31,21 @@ func (s ModifiedStatus) String() string {
 	object := objectName(s.APIVersion, s.Kind, s.Namespace, s.Name)
 	switch {
 	case s.Create && s.Exist:
-		return object + " is not owned by us"
+		return object + " is not owned by us" + because(s.Patch)
 	case s.Create:
-		return object + " missing"
+		return object + " missing" + because(s.Patch)
 	case s.Delete:
 		return object + " extra"
 	}
 	return object + " modified " + s.Patch
+}
+
+// because is what Flotilla has to add about an object that is not there: why it cannot be put back.
+func because(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "; " + text
 }
 
 // objectName is Fleet's: deployment.apps ns/web, configmap.v1 ns/web, namespace.v1 web.

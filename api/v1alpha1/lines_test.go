@@ -21,6 +21,7 @@ func TestLinesAreFleets(t *testing.T) {
 		{"an object without namespace has none", modified(func(m *ModifiedStatus) { m.Kind, m.Namespace, m.Create = "Namespace", "", true }), "namespace.v1 a missing"},
 		{"an object without version is its kind", modified(func(m *ModifiedStatus) { m.APIVersion, m.Create = "", true }), "configmap ns/a missing"},
 		{"a missing object is missing", modified(func(m *ModifiedStatus) { m.Create = true }), "configmap.v1 ns/a missing"},
+		{"a missing object says why it is not put back", modified(func(m *ModifiedStatus) { m.Create, m.Patch = true, "cannot be put back" }), "configmap.v1 ns/a missing; cannot be put back"},
 		{"one that another owns is not ours", modified(func(m *ModifiedStatus) { m.Create, m.Exist = true, true }), "configmap.v1 ns/a is not owned by us"},
 		{"one that should not be there is extra", modified(func(m *ModifiedStatus) { m.Delete = true }), "configmap.v1 ns/a extra"},
 	} {

@@ -309,15 +309,16 @@ type DiffOptions struct {
 	ComparePatches []ComparePatch `json:"comparePatches,omitempty"`
 }
 
-// ComparePatch picks objects and says what of them is left to others.
+// ComparePatch picks objects and says what of them is left to others. Kind, Namespace, Name and the group of APIVersion may be
+// globs or regular expressions; empty means any.
 type ComparePatch struct {
-	// APIVersion of the objects.
+	// APIVersion of the objects. Its version does not count.
 	// +nullable
 	APIVersion string `json:"apiVersion,omitempty"`
 	// Kind of the objects.
 	// +nullable
 	Kind string `json:"kind,omitempty"`
-	// Name of the object, or a regular expression for the operation ignore. Empty means any.
+	// Name of the object. Empty means any.
 	// +nullable
 	Name string `json:"name,omitempty"`
 	// Namespace of the object. Empty means any.

@@ -69,15 +69,6 @@ func (l *list) options(path string, o *v1alpha1.BundleDeploymentOptions) {
 	l.add(len(o.DownstreamResources) > 0, path+".downstreamResources", true, "Secrets and ConfigMaps are not yet copied to clusters")
 	l.add(o.AllowedTargetNamespaceSelector != nil, path+".allowedTargetNamespaceSelector", true, "namespaces are not yet restricted by label")
 	l.add(o.DeleteNamespace, path+".deleteNamespace", false, "namespaces stay")
-	l.add(o.IgnoreOptions != nil && len(o.IgnoreOptions.Conditions) > 0, path+".ignore", false, "the conditions count for readiness like all others")
-	if o.Diff != nil && len(o.Diff.ComparePatches) > 0 {
-		corrects := o.CorrectDrift != nil && o.CorrectDrift.Enabled
-		l.add(corrects, path+".diff.comparePatches", true, "with correctDrift, what it leaves to others would be put back")
-		l.add(!corrects, path+".diff.comparePatches", false, "what it leaves to others is reported as drift")
-	}
-	if o.CorrectDrift != nil {
-		l.add(o.CorrectDrift.Force, path+".correctDrift.force", false, "fields are put back, objects are not replaced")
-	}
 	if o.Helm != nil {
 		l.helm(path+".helm", o.Helm)
 	}

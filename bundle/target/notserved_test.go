@@ -15,7 +15,7 @@ import (
 // NotServed fails the test: a new one must not be dropped in silence.
 var served = strings.Fields(`
 	YAML Kustomize DefaultNamespace TargetNamespace ServiceAccount CreateNamespace ForceSyncGeneration KeepResources NamespaceLabels
-	NamespaceAnnotations DeleteCRDResources Overwrites
+	NamespaceAnnotations DeleteCRDResources Overwrites Diff IgnoreOptions
 	Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash
 	Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.TemplateValues Helm.Force Helm.TakeOwnership Helm.MaxHistory
 	Helm.DisablePreProcess Helm.DisableDNS Helm.SkipSchemaValidation Helm.DisableDependencyUpdate
@@ -43,8 +43,8 @@ func TestEveryFieldIsServedOrTold(t *testing.T) {
 			told[name] = tells
 		}
 	}
-	delete(told, "Helm")                                                                             // by its own fields
-	told["Diff"], told["IgnoreOptions"], told["CorrectDrift"], told["Repo"] = true, true, true, true // below
+	delete(told, "Helm") // by its own fields
+	told["Repo"] = true  // below
 	for name, tells := range told {
 		if isServed := slices.Contains(served, name); !tells && !isServed {
 			t.Errorf("%s is neither served nor told", name)
@@ -86,7 +86,6 @@ func something(t reflect.Type) reflect.Value {
 
 func TestNotServed(t *testing.T) {
 	type options = v1alpha1.BundleDeploymentOptions
-	patches := &v1alpha1.DiffOptions{ComparePatches: []v1alpha1.ComparePatch{{}}}
 	for _, c := range []struct {
 		rule    string
 		options options
@@ -105,10 +104,6 @@ func TestNotServed(t *testing.T) {
 		{"copied Secrets block", options{DownstreamResources: []v1alpha1.DownstreamResource{{}}}, []string{"spec.downstreamResources!"}},
 		{"restricted namespaces block", options{AllowedTargetNamespaceSelector: &metav1.LabelSelector{}}, []string{"spec.allowedTargetNamespaceSelector!"}},
 		{"a kept namespace is told", options{DeleteNamespace: true}, []string{"spec.deleteNamespace"}},
-		{"patches that are not compared are told", options{Diff: patches}, []string{"spec.diff.comparePatches"}},
-		{"patches that drift correction would undo block", options{Diff: patches, CorrectDrift: &v1alpha1.CorrectDrift{Enabled: true}}, []string{"spec.diff.comparePatches!"}},
-		{"forced correction is told", options{CorrectDrift: &v1alpha1.CorrectDrift{Enabled: true, Force: true}}, []string{"spec.correctDrift.force"}},
-		{"ignored conditions are told", options{IgnoreOptions: &v1alpha1.IgnoreOptions{Conditions: []map[string]string{{}}}}, []string{"spec.ignore"}},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			if got := short(NotServedOptions(&c.options)); !slices.Equal(got, c.want) {

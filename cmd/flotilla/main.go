@@ -74,7 +74,7 @@ func root() *cobra.Command {
 	cmd.AddGroup(&cobra.Group{ID: write, Title: "Write a fleet repo:"}, &cobra.Group{ID: pipe, Title: "In a pipeline:"},
 		&cobra.Group{ID: run, Title: "Run a fleet:"})
 	for id, commands := range map[string][]*cobra.Command{
-		write: {lintCommand(), renderCommand()},
+		write: {lintCommand(), renderCommand(), importCommand()},
 		pipe:  {applyCommand(), targetCommand(), deployCommand(), testCommand(), gitclonerCommand()},
 		run:   {hubCommand(), joinCommand(), holdCommand(), resumeCommand(), approveCommand(), demoCommand()},
 	} {

@@ -7,15 +7,20 @@
 // requests as are sound, and force is never used unseen:
 //
 //   - The read is real. It tells whether the object exists, is ours, is going away, and who manages its fields.
+//
 //   - The dry run is sent only to adopt an object that exists and was not ours: it must be known to pass before anything
 //     of another manager is touched. For a new object, or one of ours, it could only repeat what the apply itself answers:
 //     an apply without force that conflicts changes nothing, and one that would change nothing writes nothing.
+//
 //   - The apply goes without force. On a conflict each field is judged: force is used where our own last applied set had
 //     all of them, or where it was asked for; it is then bound to the resourceVersion that was judged, so that nobody
 //     else's field is taken in between. Otherwise the conflict is the error, with field and manager.
 //
-// That is two requests for a new or changed object of ours (read, apply), three to adopt one. An object whose digest and
-// fingerprint are unchanged never gets here.
+//   - Adopting what Fleet or Helm deployed makes their managedFields entries ours, after the dry run and before the apply, in
+//     a write that touches nothing else; see formerManagers.
+//
+// That is two requests for a new or changed object of ours (read, apply), three to adopt one, four or five where Fleet or
+// Helm had it. An object whose digest and fingerprint are unchanged never gets here.
 //
 // # What it never does
 //
@@ -113,7 +118,9 @@ func once(ctx context.Context, r Request) (Result, error) {
 	}
 	a := &attempt{Request: r, kind: kind, objects: r.Tenant.Object(kind, r.Object.GetNamespace())}
 	manager := ssa.NewResourceManager(a, nil, ssa.Owner{Field: inventory.Manager, Group: "flotilla.io"})
-	_, err = manager.Apply(ctx, r.Object.DeepCopy(), ssa.DefaultApplyOptions())
+	options := ssa.DefaultApplyOptions()
+	options.Cleanup.FieldManagers = migrate()
+	_, err = manager.Apply(ctx, r.Object.DeepCopy(), options)
 	if a.err != nil {
 		err = a.err // ssa looks at some errors of a client and passes over them
 	}

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,6 +30,8 @@ type attempt struct {
 	applied *unstructured.Unstructured // the answer to the apply
 	forced  bool                       // the fields in conflict were judged to be ours to take
 	err     error                      // why not to go on
+
+	entriesTaken string // the resourceVersion with former managers' entries made ours; "" before
 }
 
 // Get reads the object, and decides whether it may be touched.
@@ -62,17 +65,22 @@ func (a *attempt) mayTouch() error {
 // ours tells whether the live object is the one that the inventory remembers.
 func (a *attempt) ours() bool { return a.Known.UID != "" && a.Known.UID == a.live.GetUID() }
 
-// Patch is ssa's dry run and its apply.
+// Patch is ssa's dry run, its rewriting of former managers' entries, and its apply.
 func (a *attempt) Patch(ctx context.Context, object client.Object, patch client.Patch, opts ...client.PatchOption) error {
 	if a.err != nil {
 		return a.err
 	}
 	var options client.PatchOptions
 	options.ApplyOptions(opts)
-	if patch.Type() != types.ApplyPatchType {
+	into := object.(*unstructured.Unstructured)
+	switch patch.Type() {
+	case types.ApplyPatchType:
+	case types.JSONPatchType:
+		a.err = a.takeEntries(ctx, into)
+		return a.err
+	default:
 		return fmt.Errorf("applying %s: an unexpected %s was asked for", a.Key, patch.Type())
 	}
-	into := object.(*unstructured.Unstructured)
 	if len(options.DryRun) > 0 && (a.live == nil || a.ours()) {
 		into.SetResourceVersion("") // ssa reads this as: to be applied
 		return nil
@@ -106,7 +114,7 @@ func (a *attempt) send(ctx context.Context, object *unstructured.Unstructured, d
 	}
 	bound := object.DeepCopy()
 	if a.live != nil {
-		bound.SetResourceVersion(a.live.GetResourceVersion())
+		bound.SetResourceVersion(cmp.Or(a.entriesTaken, a.live.GetResourceVersion()))
 	}
 	return a.patch(ctx, bound, dryRun)
 }
@@ -132,6 +140,9 @@ func (a *attempt) judge(ctx context.Context, conflict error) error {
 	}
 	var foreign []ConflictField
 	for _, f := range conflictFields(conflict) {
+		if a.former(f.Manager) {
+			continue
+		}
 		if a.live != nil && a.Had != nil && a.ours() {
 			if path, found := fields.Find(a.live, f.Path); found && a.Had(ctx, path) {
 				continue

@@ -42,6 +42,8 @@ const (
 const (
 	// AgentFieldManager applies objects on clusters.
 	AgentFieldManager = "flotilla-agent"
+	// FleetFieldManager is what Fleet's agent writes objects on clusters as: the name of its program.
+	FleetFieldManager = "fleetagent"
 	// ControllerFieldManager writes objects on the hub.
 	ControllerFieldManager = "flotilla-controller"
 )

@@ -43,6 +43,9 @@ func (e *engine) accept(ctx context.Context, d *deployment) error {
 	at, hold := e.membership()
 	if hold != nil {
 		d.hold = hold
+		if hold.Reason == v1alpha1.ReasonFleetRuns {
+			d.frozen = "waits until Rancher Fleet's agent is off" // it may be right in what it changes
+		}
 		return nil
 	}
 	if sameHome(d.record, at) && older(order.Spec, d.record) {

@@ -51,7 +51,8 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	keeper := register.New(register.Config{
-		Secrets: core.Secrets(c.Namespace), Namespaces: core.Namespaces(), UserAgent: local.UserAgent, Log: c.Log,
+		Secrets: core.Secrets(c.Namespace), ConfigMaps: core.ConfigMaps(c.Namespace), Namespaces: core.Namespaces(),
+		UserAgent: local.UserAgent, Log: c.Log,
 	})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -60,7 +61,10 @@ func Run(ctx context.Context, c Config) error {
 		defer close(done)
 		e.run(ctx)
 	}()
-	err = follow(ctx, c, e, keeper)
+	beside, err := newFleetAgent(local, c.Namespace)
+	if err == nil {
+		err = follow(ctx, c, e, keeper, beside)
+	}
 	stop()
 	<-done
 	return err
@@ -98,7 +102,7 @@ func persist(ctx context.Context, log *slog.Logger, what string, try func() erro
 }
 
 // follow lives one membership after the other: usually there is one, and another when a person has the cluster join anew.
-func follow(ctx context.Context, c Config, e *engine, keeper *register.Keeper) error {
+func follow(ctx context.Context, c Config, e *engine, keeper *register.Keeper, beside *fleetAgent) error {
 	for {
 		identity, err := keeper.Identity(ctx)
 		if ctx.Err() != nil {
@@ -111,6 +115,7 @@ func follow(ctx context.Context, c Config, e *engine, keeper *register.Keeper) e
 		if err != nil {
 			return err
 		}
+		m.beside = beside
 		member, leave := context.WithCancel(ctx)
 		go func() {
 			defer leave()

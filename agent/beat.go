@@ -87,7 +87,7 @@ func (m *membership) period() time.Duration {
 	return defaultLease
 }
 
-// renew renews the lease, and reads the Agent object if that moved.
+// renew renews the lease, looks whether Fleet's agent runs here, and reads the Agent object if that moved.
 func (m *membership) renew(ctx context.Context) error {
 	holder := "flotilla-agent"
 	now := metav1.NowMicro()
@@ -95,6 +95,7 @@ func (m *membership) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m.lookBeside(ctx)
 	lease, err := m.hub.PatchLease(ctx, patch)
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ type membership struct {
 	keeper   *register.Keeper
 	identity register.Identity
 	hub      *hub.Client
+	beside   *fleetAgent
 	log      *slog.Logger
 	nudge    chan struct{} // the Agent's status may have changed
 	index    string        // of what the cluster serves, as last told to the hub; beat's own
@@ -47,7 +48,7 @@ func newMembership(c Config, e *engine, keeper *register.Keeper, id register.Ide
 
 // run lives until ctx ends. What the hub renders with is reported before anything else.
 func (m *membership) run(ctx context.Context) {
-	m.engine.setHold(nil)
+	m.engine.setHold(m.beside.hold(ctx))
 	m.engine.joined(home{m.identity.ClusterNamespace, m.identity.HubUID, m.hub, m.poke}, m.hub)
 	var wg sync.WaitGroup
 	wg.Go(func() { m.keeper.Renew(ctx, m.identity, m.hub) })
@@ -161,7 +162,7 @@ func (m *membership) readAgent(ctx context.Context) error {
 			"another hub answers (UID %s; the cluster joined %s): all is kept as it is until the old hub answers, or somebody has the cluster join the new one with a token",
 			agent.Spec.HubUID, m.identity.HubUID)})
 	default:
-		m.engine.setHold(nil)
+		m.engine.setHold(m.beside.hold(ctx))
 	}
 	if err == nil {
 		m.mu.Lock()

@@ -109,6 +109,8 @@ func (w *world) furnishEdge() {
 		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
 			rule("", "serviceaccounts", "get", "impersonate"),
 			rule("", "secrets", "get", "list", "create", "update", "patch", "delete"),
+			named(rule("", "configmaps", "get"), "fleet-agent"),
+			named(rule("apps", "deployments", "get"), "fleet-agent"), named(rule("apps", "statefulsets", "get"), "fleet-agent"),
 		}},
 		&rbacv1.RoleBinding{
 			ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},

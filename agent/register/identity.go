@@ -55,6 +55,14 @@ func (id Identity) secret() *corev1.Secret {
 	}
 }
 
+// fleetKeys are those by which Fleet's agent finds its hub. They stay in the Secret, for the way back to Fleet.
+var fleetKeys = []string{"kubeconfig", "clusterNamespace"}
+
+// ofFleet tells whether Fleet's agent wrote a Secret, and this one never did.
+func ofFleet(secret *corev1.Secret) bool {
+	return len(secret.Data["kubeconfig"]) > 0 && len(secret.Data["apiServerURL"]) == 0
+}
+
 func stamp(t time.Time) []byte {
 	if t.IsZero() {
 		return nil

@@ -9,14 +9,17 @@ import (
 	"math/rand/v2"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// Config is what a Keeper needs: the Secrets of the agent's namespace, and Namespaces to read the UID of kube-system.
+// Config is what a Keeper needs: the Secrets and ConfigMaps of the agent's namespace, and Namespaces to read the UID of
+// kube-system.
 type Config struct {
 	Secrets    corev1client.SecretInterface
+	ConfigMaps corev1client.ConfigMapInterface
 	Namespaces corev1client.NamespaceInterface
 	UserAgent  string
 	Log        *slog.Logger
@@ -117,13 +120,25 @@ func (k *Keeper) stored(ctx context.Context) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
+	if ofFleet(secret) {
+		return Identity{}, apierrors.NewNotFound(corev1.Resource("secrets"), IdentitySecret)
+	}
 	return identityOf(secret)
 }
 
 func (k *Keeper) keep(ctx context.Context, id Identity) error {
-	_, err := k.Secrets.Update(ctx, id.secret(), metav1.UpdateOptions{})
-	if apierrors.IsNotFound(err) {
-		_, err = k.Secrets.Create(ctx, id.secret(), metav1.CreateOptions{})
+	secret := id.secret()
+	have, err := k.Secrets.Get(ctx, IdentitySecret, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		_, err = k.Secrets.Create(ctx, secret, metav1.CreateOptions{})
+	case err == nil:
+		if len(have.Data["kubeconfig"]) > 0 {
+			for _, key := range fleetKeys {
+				secret.Data[key] = have.Data[key]
+			}
+		}
+		_, err = k.Secrets.Update(ctx, secret, metav1.UpdateOptions{})
 	}
 	if err != nil {
 		return fmt.Errorf("writing Secret %s: %w", IdentitySecret, err)

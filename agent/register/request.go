@@ -131,13 +131,9 @@ func (k *Keeper) keepJoining(ctx context.Context, secret *corev1.Secret, j joini
 
 // compose writes the ClusterRegistration.
 func (k *Keeper) compose(ctx context.Context, b bootstrap, j joining) (*fleet.ClusterRegistration, error) {
-	clientID := b.ClientID
-	if clientID == "" {
-		ns, err := k.Namespaces.Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("reading the UID of namespace kube-system: %w", err)
-		}
-		clientID = string(ns.UID)
+	clientID, err := k.clientID(ctx, b)
+	if err != nil {
+		return nil, err
 	}
 	public, err := seal.PublicKey(j.Key)
 	if err != nil {
@@ -160,6 +156,33 @@ func (k *Keeper) compose(ctx context.Context, b bootstrap, j joining) (*fleet.Cl
 			PublicKey: public, Proof: proof,
 		},
 	}, nil
+}
+
+// clientID tells clusters apart: what a person gave, or what Fleet's agent was given, so that the cluster is known as the one
+// that it was to Fleet, or else the UID of kube-system, as with Fleet.
+func (k *Keeper) clientID(ctx context.Context, b bootstrap) (string, error) {
+	if b.ClientID != "" {
+		return b.ClientID, nil
+	}
+	given, err := k.ConfigMaps.Get(ctx, fleet.FleetAgentName, metav1.GetOptions{})
+	if err == nil {
+		var config struct {
+			ClientID string `json:"clientID"`
+		}
+		if err := json.Unmarshal([]byte(given.Data["config"]), &config); err != nil {
+			return "", fmt.Errorf("reading ConfigMap %s of Rancher Fleet: key config is no JSON; give the agent the value clientID", given.Name)
+		}
+		if config.ClientID != "" {
+			return config.ClientID, nil
+		}
+	} else if !apierrors.IsNotFound(err) {
+		return "", fmt.Errorf("reading ConfigMap %s: %w", fleet.FleetAgentName, err)
+	}
+	ns, err := k.Namespaces.Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("reading the UID of namespace kube-system: %w", err)
+	}
+	return string(ns.UID), nil
 }
 
 // await polls the request until it is granted, or a person gives another token.

@@ -34,6 +34,8 @@ const (
 	ClusterKeySecret = "flotilla-key"
 	// ClusterKeyKey is the key of 32 random bytes in ClusterKeySecret. Flotilla.
 	ClusterKeyKey = "kek"
+	// FleetAgentName is the name of Fleet's agent, of what it is installed with, and the beginning of that of its Bundles.
+	FleetAgentName = "fleet-agent"
 	// AgentName is the name of the agent's Lease and Agent object in a cluster namespace. Flotilla.
 	AgentName = "agent"
 )
@@ -230,6 +232,9 @@ const ReasonApplying = "Applying"
 
 // ReasonContentMissing of conditions Pulled and Rendered: a Content was deleted or damaged; the hub makes it again. Flotilla.
 const ReasonContentMissing = "ContentMissing"
+
+// ReasonFleetRuns of a hold, and of events: Rancher Fleet's own programs run where Flotilla's do, so Flotilla's wait. Flotilla.
+const ReasonFleetRuns = "FleetRuns"
 
 // Reasons of condition Granted. All are Flotilla's own.
 const (

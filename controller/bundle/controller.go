@@ -78,6 +78,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !b.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, in)
 	}
+	if fleetAgent(b) {
+		return r.leaveFleetAgent(ctx, in)
+	}
 	if controllerutil.AddFinalizer(in.bundle, fleet.BundleFinalizer) {
 		if err := r.Client.Patch(ctx, in.bundle, client.MergeFrom(b)); err != nil {
 			return ctrl.Result{}, client.IgnoreNotFound(err)

@@ -130,7 +130,7 @@ func (in *run) holdMessage() string {
 // wentBack: the agent has seen a newer hub, and no person has said that this one counts. Nothing is written until then.
 func (in *run) wentBack(bd *fleet.BundleDeployment) bool {
 	c := in.clusterOf(bd)
-	return bd.Status.ObservedSequence > bd.Spec.Sequence && c != nil && !accepted(c, bd.Status.ObservedSequence)
+	return !ofFleet(bd) && bd.Status.ObservedSequence > bd.Spec.Sequence && c != nil && !accepted(c, bd.Status.ObservedSequence)
 }
 
 func (in *run) clusterOf(bd *fleet.BundleDeployment) *fleet.Cluster {

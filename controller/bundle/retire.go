@@ -53,6 +53,9 @@ func (r *Reconciler) takeAway(ctx context.Context, in *run, bd *fleet.BundleDepl
 		return err
 	}
 	if gone || bd.Spec.Deletion != nil && bd.Status.Deletion == fleet.DeletionDone && bd.Status.ObservedSequence >= bd.Spec.Sequence {
+		if err := r.dropFleetFinalizer(ctx, bd); err != nil {
+			return client.IgnoreNotFound(err)
+		}
 		return client.IgnoreNotFound(r.Client.Delete(ctx, bd, client.Preconditions{UID: &bd.UID}))
 	}
 	if bd.Spec.Deletion != nil {
@@ -67,6 +70,10 @@ func (r *Reconciler) takeAway(ctx context.Context, in *run, bd *fleet.BundleDepl
 	}
 	now := bd.DeepCopy()
 	now.Spec.Sequence++
+	if ofFleet(bd) {
+		now.Spec.Sequence = firstSequence(bd.Status.ObservedSequence)
+	}
+	controllerutil.RemoveFinalizer(now, fleet.BundleDeploymentFinalizer)
 	now.Spec.Deletion = &fleet.Deletion{
 		Revision: in.bundle.Labels[fleet.CommitLabel], Reason: reason, By: in.by(), Policy: policyOf(bd),
 	}

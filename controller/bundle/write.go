@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
@@ -102,6 +103,7 @@ func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblings
 	want.Spec.Sequence = in.nextSequence(p)
 	now := p.have.DeepCopy()
 	now.Labels, now.Spec = want.Labels, want.Spec
+	controllerutil.RemoveFinalizer(now, fleet.BundleDeploymentFinalizer)
 	return r.Client.Patch(ctx, now, client.MergeFrom(p.have))
 }
 
@@ -128,7 +130,7 @@ func (r *Reconciler) desired(ctx context.Context, in *run, p *place) (*fleet.Bun
 		Spec: fleet.BundleDeploymentSpec{
 			Options: options, DeploymentID: DeploymentID(manifest, options),
 			CorrectDrift: options.CorrectDrift, ValueOrigins: p.match.Origins,
-			Sequence: time.Now().Unix(), RenderBase: p.base, RenderKey: p.key, Asked: p.asked,
+			Sequence: firstSequence(0), RenderBase: p.base, RenderKey: p.key, Asked: p.asked,
 		},
 	}
 	spec := &bd.Spec
@@ -227,7 +229,10 @@ func (in *run) mustOvertake(p *place) bool {
 }
 
 func (in *run) nextSequence(p *place) int64 {
-	if in.mustOvertake(p) {
+	switch {
+	case ofFleet(p.have):
+		return firstSequence(p.have.Status.ObservedSequence)
+	case in.mustOvertake(p):
 		return p.have.Status.ObservedSequence + 1
 	}
 	return p.have.Spec.Sequence + 1

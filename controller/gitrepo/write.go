@@ -222,8 +222,9 @@ func (r *Reconciler) prune(ctx context.Context, in *run) error {
 	}
 	for i := range have {
 		b := &have[i]
-		if names[b.Name] || broken[b.Annotations[fleet.PathAnnotation]] || !b.DeletionTimestamp.IsZero() {
-			continue
+		path, known := b.Annotations[fleet.PathAnnotation]
+		if names[b.Name] || broken[path] || !known && len(broken) > 0 || !b.DeletionTimestamp.IsZero() {
+			continue // Fleet does not write down the path: as long as one is broken, this may be the Bundle of that
 		}
 		if err := r.Client.Delete(ctx, b, client.Preconditions{UID: &b.UID}); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("deleting bundle %s: %w", b.Name, err)

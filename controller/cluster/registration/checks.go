@@ -181,7 +181,8 @@ func (r *Reconciler) nameFree(ctx context.Context, in *run) (*refusal, error) {
 	case byID != nil:
 		in.cluster = byID.DeepCopy()
 	case byName != nil && byName.Spec.ClientID != "":
-		return &refusal{fleet.ReasonNameTaken, fmt.Sprintf("another cluster is called %s; join with another name, or delete Cluster %s", byName.Name, byName.Name)}, nil
+		return &refusal{fleet.ReasonNameTaken, fmt.Sprintf("another cluster is called %s; join with another name. If it is this cluster, "+
+			"which Fleet's agent registered, join with the clientID in spec.clientID of Cluster %s", byName.Name, byName.Name)}, nil
 	case byName != nil:
 		in.cluster = byName.DeepCopy()
 	}

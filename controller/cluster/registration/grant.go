@@ -156,7 +156,8 @@ func (r *Reconciler) credential(ctx context.Context, in *run, account *corev1.Se
 	return sealed, nil
 }
 
-// deleteOlder drops the requests that this one takes the place of.
+// deleteOlder drops the requests that this one takes the place of. Those of Fleet's agents stay: Fleet's controller would take
+// the loss of one for the end of that agent's account, and close the way back.
 func (r *Reconciler) deleteOlder(ctx context.Context, in *run) error {
 	list := &fleet.ClusterRegistrationList{}
 	if err := r.Client.List(ctx, list, client.InNamespace(in.reg.Namespace), client.UnsafeDisableDeepCopy); err != nil {
@@ -164,7 +165,7 @@ func (r *Reconciler) deleteOlder(ctx context.Context, in *run) error {
 	}
 	for i := range list.Items {
 		o := list.Items[i].DeepCopy()
-		if o.UID == in.reg.UID || o.Spec.ClientID != in.reg.Spec.ClientID || !superseded(o, in.reg) {
+		if o.UID == in.reg.UID || len(o.Spec.PublicKey) == 0 || o.Spec.ClientID != in.reg.Spec.ClientID || !superseded(o, in.reg) {
 			continue
 		}
 		if err := r.Client.Delete(ctx, o); client.IgnoreNotFound(err) != nil {

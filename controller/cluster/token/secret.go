@@ -60,7 +60,7 @@ func (r *Reconciler) ensureSecret(ctx context.Context, in *run) error {
 		have = nil
 	case err != nil:
 		return fmt.Errorf("reading secret %s/%s: %w", in.token.Namespace, in.token.Name, err)
-	case !metav1.IsControlledBy(have, in.token):
+	case !metav1.IsControlledBy(have, in.token) && !ofFleet(have):
 		return fmt.Errorf("secret %s/%s is there already and not this token's; rename the token, or delete the secret", have.Namespace, have.Name)
 	case r.current(in, have):
 		return nil
@@ -83,7 +83,7 @@ func (r *Reconciler) ensureSecret(ctx context.Context, in *run) error {
 		err = r.Client.Create(ctx, want)
 	} else {
 		now := have.DeepCopy()
-		now.Data = want.Data
+		now.Data, now.OwnerReferences = want.Data, want.OwnerReferences
 		for key, value := range want.Annotations {
 			metav1.SetMetaDataAnnotation(&now.ObjectMeta, key, value)
 		}
@@ -93,6 +93,11 @@ func (r *Reconciler) ensureSecret(ctx context.Context, in *run) error {
 		return fmt.Errorf("writing secret %s/%s: %w", want.Namespace, want.Name, err)
 	}
 	return nil
+}
+
+// ofFleet tells whether Fleet made a token's Secret: it owns it by annotation alone. Its values are replaced in place.
+func ofFleet(secret *corev1.Secret) bool {
+	return secret.Type == fleet.SecretTypeClusterRegistrationValues && metav1.GetControllerOf(secret) == nil
 }
 
 // current tells whether a Secret still says what is true of the hub, with a bound token that is good for long enough.

@@ -1,0 +1,74 @@
+package agent_test
+
+import (
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	flotilla "flotilla.io/flotilla/api/flotilla/v1alpha1"
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+)
+
+// fleetAgent furnishes the agent's namespace as Fleet's agent leaves it: registered, and running.
+func (w *world) fleetAgent(clientID string) *appsv1.Deployment {
+	w.Helper()
+	w.forgetIdentity()
+	meta := metav1.ObjectMeta{Name: "fleet-agent", Namespace: w.own}
+	labels := map[string]string{"app": "fleet-agent"}
+	d := &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: labels},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "fleet-agent", Image: "fleet-agent:1"}}},
+		},
+	}}
+	w.must(makeAll(w.ctx, w.edge, d,
+		&corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{
+			"kubeconfig": []byte("fleet's"), "deploymentNamespace": []byte(w.ns), "clusterNamespace": []byte("fleet-default"), "clusterName": []byte("edge"),
+		}},
+		&corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"config": `{"clientID":"` + clientID + `","agentTLSMode":"strict"}`}},
+	))
+	return d
+}
+
+func TestTheAgentTakesThePlaceOfFleetsAndWaitsUntilThatIsOff(t *testing.T) {
+	w := newWorld(t)
+	theirs := w.fleetAgent("the-one-that-fleet-gave")
+	a := &flotilla.Agent{}
+	w.must(w.hub.Get(w.ctx, client.ObjectKey{Namespace: w.ns, Name: fleet.AgentName}, a))
+	a.Spec.LeaseSeconds = 1
+	w.must(w.hub.Update(w.ctx, a))
+	w.workspace("")
+	w.startAgent()
+	r := w.request()
+	if r.Spec.ClientID != "the-one-that-fleet-gave" {
+		t.Errorf("clientID is %q: the hub would take this for another cluster", r.Spec.ClientID)
+	}
+	w.let(r)
+	w.deploy("web", configMap("one", `a: "1"`))
+	w.reads("web", fleet.HealthHeld, "scale deployments fleet-agent --replicas=0")
+	if w.live("v1", "ConfigMap", "one") != nil {
+		t.Error("it deployed beside Fleet's agent")
+	}
+	if hold := w.agent().Status.Hold; hold == nil || hold.Reason != fleet.ReasonFleetRuns {
+		t.Errorf("the Agent's hold is %+v", hold)
+	}
+	w.must(w.edge.Get(w.ctx, client.ObjectKeyFromObject(theirs), theirs))
+	theirs.Spec.Replicas = ptr.To(int32(0))
+	w.must(w.edge.Update(w.ctx, theirs))
+	w.healthy("web")
+
+	identity := &corev1.Secret{}
+	w.must(w.edge.Get(w.ctx, client.ObjectKeyFromObject(theirs), identity))
+	if string(identity.Data["kubeconfig"]) != "fleet's" || string(identity.Data["clusterNamespace"]) != "fleet-default" || len(identity.Data["token"]) == 0 {
+		t.Errorf("Fleet's agent finds its hub no more: %v", identity.Data)
+	}
+	w.must(w.edge.Get(w.ctx, client.ObjectKeyFromObject(theirs), theirs))
+	theirs.Spec.Replicas = ptr.To(int32(1))
+	w.must(w.edge.Update(w.ctx, theirs))
+	w.reads("web", fleet.HealthHeld, "Rancher Fleet's agent runs on this cluster")
+}

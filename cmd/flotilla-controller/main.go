@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -26,6 +27,7 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/render/worker"
 	"flotilla.io/flotilla/bundle/source"
+	"flotilla.io/flotilla/controller/besides"
 	"flotilla.io/flotilla/controller/bundle"
 	"flotilla.io/flotilla/controller/cluster"
 	"flotilla.io/flotilla/controller/cluster/liveness"
@@ -123,7 +125,7 @@ func run(ctx context.Context, o options) error {
 		LeaderElection:   o.leaderElect,
 		LeaderElectionID: "flotilla-controller", LeaderElectionNamespace: fleet.SystemNamespace,
 		LeaderElectionReleaseOnCancel: true,
-		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: cluster.ByObject()},
+		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: byObject()},
 	})
 	if err != nil {
 		return fmt.Errorf("reaching the hub's API server %s: %w", cfg.Host, err)
@@ -135,7 +137,17 @@ func run(ctx context.Context, o options) error {
 	if err := setup(mgr, o, identity, log); err != nil {
 		return err
 	}
+	if err := besides.Wait(ctx, mgr.GetAPIReader(), mgr.GetEventRecorder(fleet.ControllerFieldManager), log); err != nil {
+		return err
+	}
 	return mgr.Start(ctx)
+}
+
+// byObject is how the cache keeps the kinds of which not all is needed.
+func byObject() map[client.Object]cache.ByObject {
+	all := cluster.ByObject()
+	maps.Copy(all, besides.ByObject())
+	return all
 }
 
 func identity(ctx context.Context, mgr ctrl.Manager, cfg *rest.Config) (hub.Identity, error) {
@@ -180,7 +192,7 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 			Events: mgr.GetEventRecorder("flotilla-bundle"), SystemNamespace: fleet.SystemNamespace,
 		}).Setup,
 		(&status.Reconciler{Client: mgr.GetClient(), Plans: plans, Liveness: alive}).Setup,
-		notserved.Setup,
+		notserved.Setup, besides.Setup,
 	} {
 		if err := set(mgr); err != nil {
 			return err

@@ -22,6 +22,7 @@ import (
 type joinOptions struct {
 	hub, cluster           connection
 	token, workspace, name string
+	clientID               string
 	labels                 map[string]string
 	local                  bool
 }
@@ -41,6 +42,7 @@ func joinCommand() *cobra.Command {
 	f.StringVar(&o.token, "token", "", "the ClusterRegistrationToken on the hub (required)")
 	f.StringVarP(&o.workspace, "namespace", "n", fleet.DefaultWorkspace, "the workspace of the token")
 	f.StringVar(&o.name, "name", "", "the cluster's name on the hub; by default a hash of its identity")
+	f.StringVar(&o.clientID, "client-id", "", "spec.clientID of the Cluster that it already is on the hub; by default what Fleet's agent was given, or its identity")
 	f.StringToStringVar(&o.labels, "label", nil, "a label of the cluster on the hub, key=value; may be repeated")
 	f.BoolVar(&o.local, "local", false, "run the agent here, until Ctrl-C, instead of as a Deployment on the cluster")
 	if err := cmd.MarkFlagRequired("token"); err != nil {
@@ -64,6 +66,9 @@ func join(ctx context.Context, out io.Writer, o joinOptions) error {
 	}
 	if o.name != "" {
 		values["clusterName"] = o.name
+	}
+	if o.clientID != "" {
+		values["clientID"] = o.clientID
 	}
 	labels := map[string]any{}
 	for k, v := range o.labels {

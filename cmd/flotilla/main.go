@@ -76,7 +76,7 @@ func root() *cobra.Command {
 	for id, commands := range map[string][]*cobra.Command{
 		write: {lintCommand(), renderCommand(), importCommand()},
 		pipe:  {applyCommand(), targetCommand(), deployCommand(), testCommand(), gitclonerCommand()},
-		run:   {hubCommand(), joinCommand(), holdCommand(), resumeCommand(), approveCommand(), demoCommand()},
+		run:   {hubCommand(), joinCommand(), holdCommand(), resumeCommand(), approveCommand(), demoCommand(), backToFleetCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = id

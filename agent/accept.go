@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -122,6 +123,7 @@ func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.R
 	if d.record.Spec.Options.ForceSyncGeneration != next.Spec.Options.ForceSyncGeneration {
 		d.resent = map[layer.Key]bool{}
 	}
+	d.placed = d.placed && samePlace(d.record.Spec.Options, next.Spec.Options)
 	if readsOtherwise(d.record.Spec.Options, next.Spec.Options) {
 		d.reads = map[layer.Key]*reading{}
 	}
@@ -130,6 +132,12 @@ func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.R
 	e.use(d.name, next.Spec.Layers, previousLayers(next))
 	e.want(d, entries)
 	return nil
+}
+
+// samePlace tells whether two sets of options want the same of the namespace.
+func samePlace(a, b v1alpha1.BundleDeploymentOptions) bool {
+	return apply.PlacementOf(a) == apply.PlacementOf(b) &&
+		maps.Equal(a.NamespaceLabels, b.NamespaceLabels) && maps.Equal(a.NamespaceAnnotations, b.NamespaceAnnotations)
 }
 
 // previous keeps the last revision that was Ready and the last that was tried.

@@ -46,7 +46,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	layers := pull.NewLayers(s)
-	e := newEngine(c.Log, s, layers, tenants, accountsOf(c.Namespace, core.ServiceAccounts(c.Namespace).Get))
+	e := newEngine(c.Log, c.Namespace, s, layers, tenants, accountsOf(c.Namespace, core.ServiceAccounts(c.Namespace).Get))
 	if err := persist(ctx, c.Log, "reading what the store remembers", func() error { return e.load(ctx) }); err != nil {
 		return err
 	}

@@ -315,6 +315,24 @@ func TestANamespaceIsMadeAndLabelledButPodSecurityIsLeftToItsMaker(t *testing.T)
 			t.Errorf("namespace %s has labels %v", name, got)
 		}
 	}
+
+	// Other labels are a revision without another object, and those of another bundle stay.
+	w.deploy("second", configMap("two", ""), func(bd *fleet.BundleDeployment) {
+		bd.Spec.Options.NamespaceLabels = map[string]string{"second": "yes"}
+		bd.Spec.Options.NamespaceAnnotations = map[string]string{"note": "a"}
+	})
+	w.healthy("second")
+	w.deploy("made", configMap("one", ""), func(bd *fleet.BundleDeployment) {
+		bd.Spec.Options.NamespaceLabels, bd.Spec.DeploymentID = map[string]string{"stage": "prod"}, bd.Spec.DeploymentID+"-2"
+	})
+	w.eventually("the namespace has the new labels only", func() string {
+		ns := w.live("v1", "Namespace", w.app)
+		got, note := ns.GetLabels(), ns.GetAnnotations()["note"]
+		if got["team"] != "" || got["stage"] != "prod" || got["second"] != "yes" || note != "a" {
+			return fmt.Sprint(got, note)
+		}
+		return ""
+	})
 }
 
 func TestOnlyTheObjectThatWeAppliedIsDeleted(t *testing.T) {

@@ -125,10 +125,12 @@ func (b *batch) namespace(ctx context.Context, objects []plan.Wanted) error {
 	if !slices.ContainsFunc(objects, func(w plan.Wanted) bool { return w.Key.Namespace == name }) {
 		return nil
 	}
-	return apply.EnsureNamespace(ctx, b.deployment.account, apply.Namespace{
+	err := apply.EnsureNamespace(ctx, b.deployment.account, apply.Namespace{
 		Name: name, Create: o.CreateNamespace == nil || *o.CreateNamespace,
-		Labels: o.NamespaceLabels, Annotations: o.NamespaceAnnotations,
+		Labels: o.NamespaceLabels, Annotations: o.NamespaceAnnotations, For: b.deployment.name,
 	})
+	b.deployment.placed = b.deployment.placed || err == nil
+	return err
 }
 
 // applyAll applies objects in the order in which they tend to need each other, several at a time.

@@ -42,6 +42,7 @@ type deployment struct {
 
 	carried []layer.Entry      // the opened layers, within one pass
 	defined bool               // kinds were defined in this pass: what could not be placed may be now
+	placed  bool               // the namespace is as the accepted options want it
 	resent  map[layer.Key]bool // objects that were applied anew because a person asked for it
 
 	// What came of it.

@@ -37,14 +37,15 @@ type reporter interface {
 
 // engine works on all deployments of the cluster.
 type engine struct {
-	log      *slog.Logger
-	store    *store.Store
-	layers   *pull.Layers
-	tenants  *tenant.Tenants
-	accounts *accounts
-	watches  *drift.Watches
-	claims   plan.Claims
-	queue    workqueue.TypedDelayingInterface[string]
+	log       *slog.Logger
+	namespace string // the agent's own
+	store     *store.Store
+	layers    *pull.Layers
+	tenants   *tenant.Tenants
+	accounts  *accounts
+	watches   *drift.Watches
+	claims    plan.Claims
+	queue     workqueue.TypedDelayingInterface[string]
 
 	mu          sync.Mutex
 	home        home
@@ -53,9 +54,9 @@ type engine struct {
 	refs        map[string]map[string]bool // layers in use, by deployment
 }
 
-func newEngine(log *slog.Logger, s *store.Store, layers *pull.Layers, tenants *tenant.Tenants, accounts *accounts) *engine {
+func newEngine(log *slog.Logger, namespace string, s *store.Store, layers *pull.Layers, tenants *tenant.Tenants, accounts *accounts) *engine {
 	return &engine{
-		log: log, store: s, layers: layers, tenants: tenants, accounts: accounts,
+		log: log, namespace: namespace, store: s, layers: layers, tenants: tenants, accounts: accounts,
 		queue:       workqueue.NewTypedDelayingQueue[string](),
 		deployments: map[string]*deployment{},
 		refs:        map[string]map[string]bool{},
@@ -75,7 +76,7 @@ func (e *engine) load(ctx context.Context) error {
 			return err
 		}
 		d := newDeployment(r.Name)
-		d.record, d.inv = r, inv
+		d.record, d.inv, d.placed = r, inv, r.Applied == r.Spec.DeploymentID
 		for key := range inv {
 			e.claims.Hold(r.Name, key)
 		}

@@ -81,7 +81,10 @@ func (e *engine) left(d *deployment, s plan.Step, outcome apply.Outcome) {
 
 // keep remembers an object that left the bundle and stays.
 func (d *deployment) keep(key layer.Key) {
-	name := keptName(key)
+	d.remember(keptName(key))
+}
+
+func (d *deployment) remember(name string) {
 	if i, found := slices.BinarySearch(d.record.Kept, name); !found && len(d.record.Kept) < keptMost {
 		d.record.Kept = slices.Insert(slices.Clone(d.record.Kept), i, name)
 	}
@@ -114,7 +117,8 @@ func (e *engine) uninstall(ctx context.Context, d *deployment) error {
 	}
 	spec := d.record.Spec
 	var errs []error
-	if spec.Deletion.Policy == v1alpha1.DeletionPolicyOrphan || d.record.KeepResources || spec.Options.KeepResources {
+	orphans := d.orphans()
+	if orphans {
 		for key := range d.inv {
 			d.keep(key)
 			e.left(d, plan.Step{Key: key}, apply.Kept)
@@ -135,6 +139,11 @@ func (e *engine) uninstall(ctx context.Context, d *deployment) error {
 	for _, item := range d.inv.Sorted() {
 		d.deleting = append(d.deleting, item.Key)
 	}
+	if len(errs) == 0 && len(d.inv) == 0 && spec.Options.DeleteNamespace && !orphans {
+		if err := e.dropNamespace(ctx, d); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if len(errs) == 0 && len(d.inv) == 0 {
 		next := d.record
 		next.Deletion = v1alpha1.DeletionDone
@@ -151,6 +160,48 @@ func (e *engine) uninstall(ctx context.Context, d *deployment) error {
 	}
 	e.watches.Want(d.name, d.needs())
 	return errors.Join(errs...)
+}
+
+// orphans tells whether the objects stay when the deployment goes. Of what was said last and before that, the most
+// protective counts.
+func (d *deployment) orphans() bool {
+	spec := d.record.Spec
+	return spec.Deletion.Policy == v1alpha1.DeletionPolicyOrphan || d.record.KeepResources || spec.Options.KeepResources ||
+		strings.HasPrefix(d.name, v1alpha1.AgentBundlePrefix)
+}
+
+// dropNamespace deletes the namespace that the bundle was deployed into, which is what deleteNamespace asks for, or
+// remembers why it stays.
+func (e *engine) dropNamespace(ctx context.Context, d *deployment) error {
+	name := apply.PlacementOf(d.record.Spec.Options).Default
+	if unopened := e.claims.Unopened(); len(unopened) > 0 {
+		d.after(goingWait)
+		return &waitError{fmt.Sprintf("Namespace %s is deleted once it is known that %s does not need it", name, strings.Join(unopened, ", "))}
+	}
+	if err := e.actAs(ctx, d); err != nil {
+		return err
+	}
+	why := ""
+	if other := e.claims.In(name, d.name); other != "" {
+		why = "bundle " + other + " is deployed into it"
+	} else if name == e.namespace {
+		why = "the agent runs in it"
+	} else {
+		outcome, reason, err := apply.DeleteNamespace(ctx, d.account, name)
+		if err != nil {
+			return err
+		}
+		if outcome == apply.Going {
+			d.after(goingWait)
+			return &waitError{fmt.Sprintf("Namespace %s is being deleted", name)}
+		}
+		why = reason
+	}
+	if why != "" {
+		e.log.Info("a namespace stays", "bundle", d.name, "namespace", name, "reason", why)
+		d.remember("namespace/" + name + " (" + why + ")")
+	}
+	return nil
 }
 
 // reversed puts last what others may live in.

@@ -14,6 +14,7 @@ import (
 	"flotilla.io/flotilla/agent/apply"
 	"flotilla.io/flotilla/agent/drift"
 	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
 
@@ -167,7 +168,7 @@ func (d *deployment) heals() bool {
 	if c == nil {
 		c = d.record.Spec.Options.CorrectDrift
 	}
-	return c != nil && c.Enabled
+	return c != nil && c.Enabled || strings.HasPrefix(d.name, v1alpha1.AgentBundlePrefix)
 }
 
 // retry puts drifted objects back, where that is asked for: at once the first time, and then later and later, since

@@ -192,6 +192,11 @@ func (e *engine) carryOut(ctx context.Context, d *deployment, steps []plan.Step)
 	if len(by[plan.Apply]) > 0 {
 		errs = append(errs, work.apply(ctx, by[plan.Apply])...)
 	}
+	if !d.placed && len(errs) == 0 {
+		if err := work.namespace(ctx, d.wanted); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	work.look(ctx, by[plan.Look])
 	work.retry(ctx)
 	leaving := slices.Concat(by[plan.Prune], by[plan.Keep], by[plan.HandOver])

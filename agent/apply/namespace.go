@@ -12,7 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"flotilla.io/flotilla/agent/fields"
 	"flotilla.io/flotilla/agent/tenant"
+	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
 
@@ -20,9 +22,10 @@ const (
 	// createdAnnotation marks a namespace that the agent created because a bundle deploys into it. Such a namespace is in
 	// no inventory: bundles may share it, and nobody deletes it.
 	createdAnnotation = "flotilla.io/created"
-	// namespaceManager writes a namespace's labels and annotations. It is another one than the agent's, since the same
-	// Namespace may be an object of a bundle too, and the two sets must not take each other away.
-	namespaceManager = "flotilla-agent-namespace"
+	// namespaceManager begins the names under which a namespace's labels and annotations are written, one for each
+	// deployment. They are others than the agent's, since the same Namespace may be an object of a bundle too, and several
+	// bundles may be deployed into it; no set must take another one away.
+	namespaceManager = "flotilla-namespace"
 	podSecurity      = "pod-security.kubernetes.io/"
 )
 
@@ -31,7 +34,10 @@ type Namespace struct {
 	Name                string
 	Create              bool
 	Labels, Annotations map[string]string
+	For                 string // the deployment
 }
+
+func (ns Namespace) manager() string { return v1alpha1.SafeConcatName(namespaceManager, ns.For) }
 
 var namespaceKind = tenant.Kind{Resource: schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, Kind: "Namespace"}
 
@@ -59,10 +65,11 @@ func EnsureNamespace(ctx context.Context, t *tenant.Tenant, ns Namespace) error 
 	if !created && live.GetAnnotations()[createdAnnotation] != "true" {
 		labels = withoutPodSecurity(labels)
 	}
-	if covers(live.GetLabels(), labels) && covers(live.GetAnnotations(), ns.Annotations) {
+	covered := covers(live.GetLabels(), labels) && covers(live.GetAnnotations(), ns.Annotations)
+	if covered && !ns.hasMore(live, len(labels)+len(ns.Annotations)) {
 		return nil
 	}
-	if err := applyNamespace(ctx, t, ns.Name, labels, ns.Annotations); err != nil {
+	if err := applyNamespace(ctx, t, ns, labels); err != nil {
 		return explain(key, err)
 	}
 	return nil
@@ -80,18 +87,29 @@ func create(ctx context.Context, t *tenant.Tenant, ns Namespace) (*unstructured.
 	return live, err
 }
 
-func applyNamespace(ctx context.Context, t *tenant.Tenant, name string, labels, annotations map[string]string) error {
+// hasMore tells whether an earlier revision of the deployment gave the namespace more than n labels and annotations: what is
+// wanted no more goes.
+func (ns Namespace) hasMore(live *unstructured.Unstructured, n int) bool {
+	for _, e := range live.GetManagedFields() {
+		if set := fields.Set(e); set != nil && e.Manager == ns.manager() && e.Operation == metav1.ManagedFieldsOperationApply {
+			return set.Leaves().Size() > n
+		}
+	}
+	return false
+}
+
+func applyNamespace(ctx context.Context, t *tenant.Tenant, ns Namespace, labels map[string]string) error {
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
-	u.SetName(name)
+	u.SetName(ns.Name)
 	u.SetLabels(labels)
-	u.SetAnnotations(annotations)
+	u.SetAnnotations(ns.Annotations)
 	data, err := json.Marshal(u.Object)
 	if err != nil {
 		return err
 	}
 	force := true
-	_, err = t.Object(namespaceKind, "").Patch(ctx, name, types.ApplyPatchType, data,
-		metav1.PatchOptions{FieldManager: namespaceManager, Force: &force})
+	_, err = t.Object(namespaceKind, "").Patch(ctx, ns.Name, types.ApplyPatchType, data,
+		metav1.PatchOptions{FieldManager: ns.manager(), Force: &force})
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -20,8 +21,14 @@ type Owner struct{ ClusterNamespace, Deployment string }
 
 func (o Owner) String() string { return o.ClusterNamespace + "/" + o.Deployment }
 
-// setID names the deployment in Fleet's form. Fleet puts the agent's default namespace in front, which is "default".
-func (o Owner) setID() string { return v1alpha1.SafeConcatName("default", o.Deployment) }
+// setID names the deployment in Fleet's form. Fleet puts the agent's default namespace in front, which is "default", and
+// has one name for the bundles that deploy an agent.
+func (o Owner) setID() string {
+	if strings.HasPrefix(o.Deployment, v1alpha1.AgentBundlePrefix) {
+		return v1alpha1.AgentBundlePrefix + "-bootstrap"
+	}
+	return v1alpha1.SafeConcatName("default", o.Deployment)
+}
 
 // Placement says in which namespace objects go.
 type Placement struct {

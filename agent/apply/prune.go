@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -96,7 +97,9 @@ func judgePrune(p Prune, live *metav1.PartialObjectMetadata) (Outcome, bool) {
 		return Foreign, true
 	case live.GetDeletionTimestamp() != nil:
 		return Going, true
-	case annotations[resourcePolicy] == "keep":
+	case strings.EqualFold(strings.TrimSpace(annotations[resourcePolicy]), "keep"):
+		return Kept, true
+	case p.Item.Key.Group == "" && p.Item.Key.Kind == "Namespace" && isReserved(p.Item.Key.Name):
 		return Kept, true
 	case p.Protected && annotations[DeleteAnnotation] != "true":
 		return Kept, true

@@ -150,6 +150,20 @@ func (c *Claims) others(key layer.Key, self string) []string {
 	return others
 }
 
+// In names another BundleDeployment that wants an object in a namespace, "" if there is none.
+func (c *Claims) In(namespace, self string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(c.wants)) {
+		for key := range c.wants[name] {
+			if name != self && key.Namespace == namespace {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
 // Contested lists the objects that a BundleDeployment has and that others want too, with their names, sorted by key.
 func (c *Claims) Contested(self string) []Step {
 	c.mu.Lock()

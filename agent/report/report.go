@@ -268,6 +268,9 @@ func (f Facts) deleting() string {
 		}
 		return fmt.Sprintf("is being taken away (%s); %d left: %s", f.Spec.Deletion.Reason, len(f.Deleting), strings.Join(names, ", "))
 	}
+	if f.Waiting != "" {
+		return fmt.Sprintf("is being taken away (%s): %s", f.Spec.Deletion.Reason, f.Waiting)
+	}
 	return "is being taken away: " + f.Spec.Deletion.Reason
 }
 

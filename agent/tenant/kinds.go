@@ -161,3 +161,25 @@ func (k *Kinds) Version() (string, error) {
 	}
 	return info.GitVersion, nil
 }
+
+// Listable are the kinds that live in namespaces and can be listed, each in the version that the cluster prefers. All APIs must
+// answer: what is in one that does not is not known.
+func (k *Kinds) Listable() ([]Kind, error) {
+	lists, err := k.discovery.ServerPreferredNamespacedResources()
+	if err != nil {
+		return nil, fmt.Errorf("asking what the cluster serves: %w", err)
+	}
+	var kinds []Kind
+	for _, list := range lists {
+		gv, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return nil, fmt.Errorf("asking what the cluster serves: %w", err)
+		}
+		for _, r := range list.APIResources {
+			if slices.Contains(r.Verbs, "list") && !strings.Contains(r.Name, "/") {
+				kinds = append(kinds, Kind{gv.WithResource(r.Name), r.Kind, true})
+			}
+		}
+	}
+	return kinds, nil
+}

@@ -107,6 +107,10 @@ const (
 	ClusterRegistrationNamespaceAnnotation = "fleet.cattle.io/cluster-registration-namespace"
 )
 
+// AgentBundlePrefix begins the names of bundles that deploy an agent. They are never uninstalled, and their drift is always put
+// back.
+const AgentBundlePrefix = "fleet-agent"
+
 // Labels and annotations on objects that are deployed to a cluster.
 const (
 	// ObjectSetHashLabel is the SHA-1 in hex of ObjectSetIDAnnotation's value.

@@ -15,7 +15,7 @@ import (
 // NotServed fails the test: a new one must not be dropped in silence.
 var served = strings.Fields(`
 	YAML Kustomize DefaultNamespace TargetNamespace ServiceAccount CreateNamespace ForceSyncGeneration KeepResources NamespaceLabels
-	NamespaceAnnotations DeleteCRDResources Overwrites Diff IgnoreOptions
+	NamespaceAnnotations DeleteCRDResources Overwrites Diff IgnoreOptions DeleteNamespace
 	Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash
 	Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.TemplateValues Helm.Force Helm.TakeOwnership Helm.MaxHistory
 	Helm.DisablePreProcess Helm.DisableDNS Helm.SkipSchemaValidation Helm.DisableDependencyUpdate
@@ -103,7 +103,6 @@ func TestNotServed(t *testing.T) {
 			[]string{"spec.helm.timeoutSeconds", "spec.helm.waitForJobs", "spec.helm.atomic"}},
 		{"copied Secrets block", options{DownstreamResources: []v1alpha1.DownstreamResource{{}}}, []string{"spec.downstreamResources!"}},
 		{"restricted namespaces block", options{AllowedTargetNamespaceSelector: &metav1.LabelSelector{}}, []string{"spec.allowedTargetNamespaceSelector!"}},
-		{"a kept namespace is told", options{DeleteNamespace: true}, []string{"spec.deleteNamespace"}},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			if got := short(NotServedOptions(&c.options)); !slices.Equal(got, c.want) {

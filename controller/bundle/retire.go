@@ -75,7 +75,7 @@ func (r *Reconciler) takeAway(ctx context.Context, in *run, bd *fleet.BundleDepl
 	}
 	controllerutil.RemoveFinalizer(now, fleet.BundleDeploymentFinalizer)
 	now.Spec.Deletion = &fleet.Deletion{
-		Revision: in.bundle.Labels[fleet.CommitLabel], Reason: reason, By: in.by(), Policy: policyOf(bd),
+		Revision: in.bundle.Labels[fleet.CommitLabel], Reason: reason, By: in.by(), Policy: in.policyOf(bd),
 	}
 	return client.IgnoreNotFound(r.Client.Patch(ctx, now, client.MergeFrom(bd)))
 }
@@ -90,8 +90,9 @@ func (r *Reconciler) clusterGone(ctx context.Context, bd *fleet.BundleDeployment
 	return err == nil && !c.DeletionTimestamp.IsZero(), err
 }
 
-func policyOf(bd *fleet.BundleDeployment) fleet.DeletionPolicy {
-	if bd.Spec.Options.KeepResources {
+// policyOf says what becomes of the objects: of what is deployed, staged and asked for by now, the most protective counts.
+func (in *run) policyOf(bd *fleet.BundleDeployment) fleet.DeletionPolicy {
+	if bd.Spec.Options.KeepResources || bd.Spec.StagedOptions.KeepResources || in.bundle.Spec.KeepResources {
 		return fleet.DeletionPolicyOrphan
 	}
 	return fleet.DeletionPolicyDelete

@@ -240,8 +240,11 @@ func (r *Reconciler) finalize(ctx context.Context, repo *fleet.GitRepo) (ctrl.Re
 		return ctrl.Result{}, err
 	}
 	for i := range have {
-		if have[i].DeletionTimestamp.IsZero() {
-			if err := r.Client.Delete(ctx, &have[i]); client.IgnoreNotFound(err) != nil {
+		if b := &have[i]; b.DeletionTimestamp.IsZero() {
+			if err := r.keepWhatItDeployed(ctx, repo, b); err != nil {
+				return ctrl.Result{}, err
+			}
+			if err := r.Client.Delete(ctx, b); client.IgnoreNotFound(err) != nil {
 				return ctrl.Result{}, err
 			}
 		}
@@ -255,6 +258,16 @@ func (r *Reconciler) finalize(ctx context.Context, repo *fleet.GitRepo) (ctrl.Re
 		return ctrl.Result{}, client.IgnoreNotFound(r.Client.Patch(ctx, repo, client.MergeFrom(before)))
 	}
 	return ctrl.Result{}, nil
+}
+
+// keepWhatItDeployed hands a keepResources that was turned on last on to the Bundle: no commit may have done so.
+func (r *Reconciler) keepWhatItDeployed(ctx context.Context, repo *fleet.GitRepo, b *fleet.Bundle) error {
+	if !repo.Spec.KeepResources || b.Spec.KeepResources {
+		return nil
+	}
+	before := b.DeepCopy()
+	b.Spec.KeepResources = true
+	return client.IgnoreNotFound(r.Client.Patch(ctx, b, client.MergeFrom(before)))
 }
 
 func (r *Reconciler) bundlesOf(ctx context.Context, repo *fleet.GitRepo) ([]fleet.Bundle, error) {

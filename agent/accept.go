@@ -109,8 +109,12 @@ func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.R
 		return fmt.Errorf("revision %s: %w", revisionOf(order), err)
 	}
 	next.Revision = revisionOf(order)
+	if next.Spec.DeploymentID != d.record.Spec.DeploymentID {
+		next.GivenUp = ""
+	}
 	next.KeepResources = order.Spec.Options.KeepResources
-	if old := d.record.Spec; old.DeploymentID != "" && old.DeploymentID != order.Spec.DeploymentID {
+	old := d.record
+	if old.Spec.DeploymentID != "" && old.Spec.DeploymentID != order.Spec.DeploymentID {
 		next.Previous = previous(d.record)
 	}
 	if err := e.store.PutRecord(ctx, next); err != nil {
@@ -127,6 +131,10 @@ func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.R
 	if readsOtherwise(d.record.Spec.Options, next.Spec.Options) {
 		d.reads = map[layer.Key]*reading{}
 	}
+	if old.GivenUp != "" && old.Spec.DeploymentID == next.Spec.DeploymentID {
+		d.goBack(next)
+		return nil
+	}
 	d.record, d.account, d.failures, d.carried = next, nil, 0, entries
 	d.looked = map[layer.Key]string{} // what was drift may be none under the new rules, and the other way round
 	e.use(d.name, next.Spec.Layers, previousLayers(next))
@@ -142,10 +150,16 @@ func samePlace(a, b v1alpha1.BundleDeploymentOptions) bool {
 
 // previous keeps the last revision that was Ready and the last that was tried.
 func previous(r store.Record) []v1alpha1.BundleDeploymentSpec {
-	if len(r.Previous) == 0 {
+	if len(r.Previous) == 0 || r.Good == r.Spec.DeploymentID {
 		return []v1alpha1.BundleDeploymentSpec{r.Spec}
 	}
 	return []v1alpha1.BundleDeploymentSpec{r.Previous[0], r.Spec}
+}
+
+// goBack takes up a record that gave its revision up.
+func (d *deployment) goBack(next store.Record) {
+	d.record, d.account, d.failures, d.carried = next, nil, 0, nil
+	d.opened, d.applied, d.looked, d.reads = false, false, map[layer.Key]string{}, map[layer.Key]*reading{}
 }
 
 // acceptDeletion stores the order to delete. It needs no layers: what is deleted is what the inventory has.
@@ -167,7 +181,7 @@ func (e *engine) open(ctx context.Context, d *deployment) error {
 		e.wake(e.claims.Want(d.name, nil)...)
 		return nil
 	}
-	entries, err := e.layers.Open(ctx, d.record.Spec.Layers)
+	entries, err := e.layers.Open(ctx, d.record.Target().Layers)
 	if err != nil {
 		return fmt.Errorf("revision %s: %w", d.record.Revision, err)
 	}
@@ -180,8 +194,9 @@ func (e *engine) open(ctx context.Context, d *deployment) error {
 func (e *engine) want(d *deployment, entries []layer.Entry) {
 	d.wanted = make([]plan.Wanted, 0, len(entries))
 	d.origin, d.misfit = map[layer.Key]layer.Key{}, nil
-	place, owner := apply.PlacementOf(d.record.Spec.Options), d.owner()
-	d.rules = others.New(d.record.Spec.Options, scalers(entries, place))
+	options := d.record.Target().Options
+	place, owner := apply.PlacementOf(options), d.owner()
+	d.rules = others.New(options, scalers(entries, place))
 	seen := map[layer.Key]bool{}
 	var maybe []plan.Wanted // what cannot be placed now might still be one of these
 	for _, entry := range entries {

@@ -21,7 +21,6 @@ import (
 	"flotilla.io/flotilla/agent/fields"
 	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/agent/plan"
-	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
 
@@ -60,7 +59,7 @@ func (b *batch) object(ctx context.Context, key layer.Key) (*unstructured.Unstru
 		entries := b.deployment.carried
 		if entries == nil {
 			var err error
-			if entries, err = b.engine.layers.Open(ctx, b.deployment.record.Spec.Layers); err != nil {
+			if entries, err = b.engine.layers.Open(ctx, b.deployment.record.Target().Layers); err != nil {
 				return nil, err
 			}
 		}
@@ -120,7 +119,7 @@ func isDefinition(key layer.Key) bool {
 
 // namespace makes the namespace that the bundle deploys into, if any object goes there.
 func (b *batch) namespace(ctx context.Context, objects []plan.Wanted) error {
-	o := b.deployment.record.Spec.Options
+	o := b.deployment.record.Target().Options
 	name := apply.PlacementOf(o).Default
 	if !slices.ContainsFunc(objects, func(w plan.Wanted) bool { return w.Key.Namespace == name }) {
 		return nil
@@ -171,7 +170,7 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 		return err
 	}
 	d := b.deployment
-	options := d.record.Spec.Options
+	options := d.record.Target().Options
 	request := apply.Request{
 		Tenant: d.account, Key: w.Key, Object: u, Owner: d.owner().String(), Known: b.item(w.Key),
 		Rules: d.rules, Heal: heal,
@@ -182,7 +181,7 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 	}
 	if heal {
 		request.Force = true
-		request.Recreate = request.Recreate || d.record.Spec.CorrectDrift != nil && d.record.Spec.CorrectDrift.Force
+		request.Recreate = request.Recreate || d.correction().Force
 	}
 	result, err := apply.Apply(ctx, request)
 	if err != nil {
@@ -215,8 +214,8 @@ func (b *batch) applied(ctx context.Context, key layer.Key, path fieldpath.Path)
 	}
 	if b.had == nil && b.hadErr == nil {
 		specs := d.record.Previous
-		if len(specs) == 0 {
-			specs = []v1alpha1.BundleDeploymentSpec{d.record.Spec}
+		if len(specs) == 0 || d.record.GivenUp != "" {
+			specs = append(slices.Clone(specs), d.record.Spec)
 		}
 		for _, spec := range specs {
 			entries, err := b.engine.layers.Open(ctx, spec.Layers)

@@ -119,13 +119,13 @@ func (d *deployment) isMissing() bool {
 
 // again tells whether a person asked for all to be applied once more, whatever is known of it, and that is not done yet.
 func (d *deployment) again() bool {
-	return d.record.Spec.Options.ForceSyncGeneration != d.record.Synced
+	return d.record.Target().Options.ForceSyncGeneration != d.record.Synced
 }
 
 // synced is the forceSyncGeneration that was carried out.
 func (d *deployment) synced() int64 {
 	if d.applied {
-		return d.record.Spec.Options.ForceSyncGeneration
+		return d.record.Target().Options.ForceSyncGeneration
 	}
 	return d.record.Synced
 }

@@ -77,6 +77,7 @@ func (e *engine) load(ctx context.Context) error {
 		}
 		d := newDeployment(r.Name)
 		d.record, d.inv, d.placed = r, inv, r.Applied == r.Spec.DeploymentID
+		d.staged = time.Now()
 		for key := range inv {
 			e.claims.Hold(r.Name, key)
 		}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -162,13 +163,18 @@ func paths(f drift.Finding) []string {
 	return list
 }
 
+// correction says how drift is put back.
+func (d *deployment) correction() v1alpha1.CorrectDrift {
+	c := cmp.Or(d.record.Spec.CorrectDrift, d.record.Spec.Options.CorrectDrift)
+	if c == nil {
+		return v1alpha1.CorrectDrift{}
+	}
+	return *c
+}
+
 // heals tells whether drift is put back.
 func (d *deployment) heals() bool {
-	c := d.record.Spec.CorrectDrift
-	if c == nil {
-		c = d.record.Spec.Options.CorrectDrift
-	}
-	return c != nil && c.Enabled || strings.HasPrefix(d.name, v1alpha1.AgentBundlePrefix)
+	return d.correction().Enabled || strings.HasPrefix(d.name, v1alpha1.AgentBundlePrefix)
 }
 
 // retry puts drifted objects back, where that is asked for: at once the first time, and then later and later, since

@@ -161,7 +161,7 @@ func (e *engine) step(ctx context.Context, d *deployment) error {
 		Live:       func(key layer.Key) plan.Live { return e.live(d, key) },
 		Looked:     func(key layer.Key) string { return d.looked[key] },
 		Again:      func(key layer.Key) bool { return d.again() && !d.resent[key] },
-		DeleteCRDs: d.record.Spec.Options.DeleteCRDResources,
+		DeleteCRDs: d.record.Target().Options.DeleteCRDResources,
 	}))
 }
 
@@ -170,7 +170,7 @@ func (e *engine) actAs(ctx context.Context, d *deployment) error {
 	if d.account != nil {
 		return nil
 	}
-	name, err := e.accounts.resolve(ctx, d.record.Spec.Options.ServiceAccount)
+	name, err := e.accounts.resolve(ctx, d.record.Target().Options.ServiceAccount)
 	if err != nil {
 		return err
 	}

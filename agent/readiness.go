@@ -40,6 +40,9 @@ func (d *deployment) noteRead(key layer.Key, live *unstructured.Unstructured, ap
 		return
 	}
 	verdict := health.Assess(live, d.ignored())
+	if verdict.State == health.Ready && waitsForJobs(d.record.Target().Options) {
+		verdict = health.Complete(live)
+	}
 	r := d.reads[key]
 	if r == nil || applied {
 		r = &reading{interval: readCalm}
@@ -58,11 +61,15 @@ func (d *deployment) noteRead(key layer.Key, live *unstructured.Unstructured, ap
 
 // readsOtherwise tells whether what was read of the same objects would be judged in another way.
 func readsOtherwise(before, after v1alpha1.BundleDeploymentOptions) bool {
-	return !equal(before.IgnoreOptions, after.IgnoreOptions)
+	return !equal(before.IgnoreOptions, after.IgnoreOptions) || waitsForJobs(before) != waitsForJobs(after)
+}
+
+func waitsForJobs(o v1alpha1.BundleDeploymentOptions) bool {
+	return o.Helm != nil && o.Helm.WaitForJobs
 }
 
 func (d *deployment) ignored() []map[string]string {
-	if o := d.record.Spec.Options.IgnoreOptions; o != nil {
+	if o := d.record.Target().Options.IgnoreOptions; o != nil {
 		return o.Conditions
 	}
 	return nil

@@ -25,6 +25,12 @@ const patience = time.Second
 // report says how the deployment is, if that is news and its time has come.
 func (e *engine) report(ctx context.Context, d *deployment) {
 	facts := e.facts(d)
+	if why := d.late(facts); why != "" {
+		if e.giveUp(ctx, d, why) {
+			return
+		}
+		facts.Failure = cmp.Or(facts.Failure, why)
+	}
 	e.settled(ctx, d, facts)
 	at, _ := e.membership()
 	if d.order == nil || at.hub == nil || e.blind(d) {
@@ -121,7 +127,7 @@ func (e *engine) facts(d *deployment) report.Facts {
 	}
 	f := report.Facts{
 		Spec: spec, Sequence: d.record.Sequence, Applied: d.appliedID(), Running: d.record.Running,
-		Failure: d.failure, Waiting: d.waiting, Lost: d.lost, Hold: d.hold, Total: len(d.wanted), Kept: d.kept(),
+		Failure: cmp.Or(d.failure, d.record.GivenUp), Waiting: d.waiting, Lost: d.lost, Hold: d.hold, Total: len(d.wanted), Kept: d.kept(),
 		Conflict: e.conflict(d), Deletion: d.record.Deletion, Synced: d.synced(),
 	}
 	if spec.Deletion != nil {
@@ -138,7 +144,7 @@ func (e *engine) facts(d *deployment) report.Facts {
 // appliedID is what the cluster has: a revision counts when all of it was applied, and until another one was.
 func (d *deployment) appliedID() string {
 	if d.applied {
-		return d.record.Spec.DeploymentID
+		return d.record.Target().DeploymentID
 	}
 	return d.record.Applied
 }
@@ -207,7 +213,13 @@ func (e *engine) settled(ctx context.Context, d *deployment, f report.Facts) {
 	next.Kept = f.Kept
 	next.Synced = d.synced()
 	if d.applied {
-		next.Applied, next.Running = d.record.Spec.DeploymentID, d.record.Revision
+		next.Applied, next.Running = d.record.Target().DeploymentID, d.record.Revision
+		if d.record.GivenUp != "" {
+			next.Running = d.record.GoodRevision
+		}
+	}
+	if d.hold == nil && d.record.GivenUp == "" && f.Ready() {
+		next.Good, next.GoodRevision = d.record.Spec.DeploymentID, d.record.Revision
 	}
 	ready := d.applied && d.hold == nil && f.Health() == v1alpha1.HealthHealthy
 	if ready {

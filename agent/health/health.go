@@ -71,6 +71,20 @@ func Assess(live *unstructured.Unstructured, ignore []map[string]string) Verdict
 	return Verdict{Progressing, result.Message}
 }
 
+// Complete says whether a live object that is ready has also done its work: a Job that runs is ready, and has not.
+func Complete(live *unstructured.Unstructured) Verdict {
+	if gvk := live.GroupVersionKind(); gvk.Group != "batch" || gvk.Kind != "Job" {
+		return Verdict{State: Ready}
+	}
+	conditions, _, _ := unstructured.NestedSlice(live.Object, "status", "conditions")
+	for _, c := range conditions {
+		if m, ok := c.(map[string]any); ok && m["type"] == "Complete" && m["status"] == "True" {
+			return Verdict{State: Ready}
+		}
+	}
+	return Verdict{Progressing, "is not complete"}
+}
+
 // apiService adds the one rule that kstatus lacks: an API that is registered and does not answer.
 func apiService(live *unstructured.Unstructured) Verdict {
 	if live.GetKind() != "APIService" {

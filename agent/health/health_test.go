@@ -46,3 +46,22 @@ func TestOnlyKindsWithARuleAreRead(t *testing.T) {
 		}
 	}
 }
+
+func TestAJobHasDoneItsWorkWhenItIsComplete(t *testing.T) {
+	for _, row := range []struct {
+		rule, object string
+		want         State
+	}{
+		{"a Job that runs has not", "{apiVersion: batch/v1, kind: Job, status: {active: 1}}", Progressing},
+		{"a Job that is complete has", "{apiVersion: batch/v1, kind: Job, status: {conditions: [{type: Complete, status: 'True'}]}}", Ready},
+		{"what is no Job has no work to do", "{apiVersion: apps/v1, kind: Deployment}", Ready},
+	} {
+		u := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(row.object), &u.Object); err != nil {
+			t.Fatal(err)
+		}
+		if got := Complete(u); got.State != row.want {
+			t.Errorf("%s: %+v", row.rule, got)
+		}
+	}
+}

@@ -7,6 +7,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -127,6 +128,34 @@ func (f Facts) Health() v1alpha1.Health {
 		return v1alpha1.HealthProgressing
 	}
 	return v1alpha1.HealthHealthy
+}
+
+// Ready tells whether all that was ordered is there and ready.
+func (f Facts) Ready() bool {
+	return f.Failure == "" && f.Waiting == "" && f.Applied == f.Spec.DeploymentID && f.Spec.DeploymentID != "" && f.Behind() == ""
+}
+
+// Behind says what is not there or not ready: the first three objects, sorted, or what keeps the order from being carried out.
+func (f Facts) Behind() string {
+	if text := cmp.Or(f.Failure, f.Waiting); text != "" {
+		return text
+	}
+	var lines []string
+	for _, o := range f.Objects {
+		switch {
+		case o.Missing:
+			lines = append(lines, o.modifiedStatus().String())
+		case o.Health.State != health.Ready && o.Health.State != "":
+			lines = append(lines, o.nonReadyStatus().String())
+		}
+	}
+	if f.Unread > 0 {
+		lines = append(lines, fmt.Sprintf("%d of %d objects were not looked at yet", f.Unread, f.Total))
+	}
+	if more := len(lines) - 3; more > 0 {
+		lines = append(lines[:3], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(lines, "; ")
 }
 
 // objects fills lists and counts.

@@ -30,6 +30,11 @@ type Record struct {
 	// Previous is what ran before Spec, until Spec is Ready: the last that was Ready, and the last that was tried. Their
 	// layers stay, and their objects tell which fields were ours.
 	Previous []v1alpha1.BundleDeploymentSpec `json:"previous,omitempty"`
+	// Good is the deploymentID that was last ready, GoodRevision how a person knows it, and GivenUp why Spec was given up
+	// for it; "" if it was not.
+	Good         string `json:"good,omitempty"`
+	GoodRevision string `json:"goodRevision,omitempty"`
+	GivenUp      string `json:"givenUp,omitempty"`
 	// Running is the revision that was last applied in whole, as a person knows it.
 	Running string `json:"running,omitempty"`
 	// Sequence is the highest that was ever seen.
@@ -44,6 +49,24 @@ type Record struct {
 	Kept []string `json:"kept,omitempty"`
 	// Deletion is "done" once the order to delete was carried out.
 	Deletion string `json:"deletion,omitempty"`
+}
+
+// Target is what the objects are to be: Spec, or, where that was given up, what was ready before.
+func (r Record) Target() v1alpha1.BundleDeploymentSpec {
+	if r.GivenUp != "" {
+		for _, spec := range r.Previous {
+			if spec.DeploymentID == r.Good {
+				return spec
+			}
+		}
+	}
+	return r.Spec
+}
+
+// CanGoBack tells whether there is something that was ready before Spec.
+func (r Record) CanGoBack() bool {
+	r.GivenUp = "asked"
+	return r.Good != "" && r.Good != r.Spec.DeploymentID && r.Target().DeploymentID == r.Good
 }
 
 const (

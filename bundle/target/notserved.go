@@ -78,9 +78,6 @@ func (l *list) helm(path string, h *v1alpha1.HelmOptions) {
 	l.add(h.Repo != "", path+".repo", true, remote)
 	l.add(h.Repo == "" && RemoteChart(h.Chart), path+".chart", true, remote)
 	l.add(len(h.ValuesFrom) > 0, path+".valuesFrom", true, "values are not yet read on the cluster")
-	l.add(h.TimeoutSeconds != 0, path+".timeoutSeconds", false, "objects are applied without waiting for them")
-	l.add(h.WaitForJobs, path+".waitForJobs", false, "objects are applied without waiting for them")
-	l.add(h.Atomic, path+".atomic", false, "a revision that fails is not rolled back")
 }
 
 // RemoteChart tells whether helm.chart names something to download, not a directory.

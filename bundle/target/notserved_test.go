@@ -17,7 +17,7 @@ var served = strings.Fields(`
 	YAML Kustomize DefaultNamespace TargetNamespace ServiceAccount CreateNamespace ForceSyncGeneration KeepResources NamespaceLabels
 	NamespaceAnnotations DeleteCRDResources Overwrites Diff IgnoreOptions DeleteNamespace
 	Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash
-	Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.TemplateValues Helm.Force Helm.TakeOwnership Helm.MaxHistory
+	Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.TemplateValues Helm.Force Helm.TimeoutSeconds Helm.WaitForJobs Helm.Atomic Helm.TakeOwnership Helm.MaxHistory
 	Helm.DisablePreProcess Helm.DisableDNS Helm.SkipSchemaValidation Helm.DisableDependencyUpdate
 	Repo Branch Revision ClientSecretName CABundle InsecureSkipTLSverify Paths PollingInterval KeepResources DeleteNamespace
 	CorrectDrift DisablePolling WebhookSecret Bundles`)
@@ -99,8 +99,6 @@ func TestNotServed(t *testing.T) {
 		{"a chart on GitHub blocks", options{Helm: &v1alpha1.HelmOptions{Chart: "github.com/acme/charts//web"}}, []string{"spec.helm.chart!"}},
 		{"a chart of a Helm repository blocks once", options{Helm: &v1alpha1.HelmOptions{Repo: "https://example.com", Chart: "web", Version: "1"}}, []string{"spec.helm.repo!"}},
 		{"valuesFrom blocks", options{Helm: &v1alpha1.HelmOptions{ValuesFrom: []v1alpha1.ValuesFrom{{}}}}, []string{"spec.helm.valuesFrom!"}},
-		{"waiting is told", options{Helm: &v1alpha1.HelmOptions{TimeoutSeconds: 1, WaitForJobs: true, Atomic: true}},
-			[]string{"spec.helm.timeoutSeconds", "spec.helm.waitForJobs", "spec.helm.atomic"}},
 		{"copied Secrets block", options{DownstreamResources: []v1alpha1.DownstreamResource{{}}}, []string{"spec.downstreamResources!"}},
 		{"restricted namespaces block", options{AllowedTargetNamespaceSelector: &metav1.LabelSelector{}}, []string{"spec.allowedTargetNamespaceSelector!"}},
 	} {

@@ -226,7 +226,7 @@ func harmless(w *world.World) {
 	settled(w, "harmless-web")
 	says(w, "harmless", "state", "good")
 	c := tells(w, "the bundle", func() string { return condition(w, "bundle", world.Workspace, "harmless-web", "NotServed") },
-		"True Ignored: ", "spec.rolloutStrategy is not served yet: a change goes to all clusters at once", "spec.helm.timeoutSeconds is not served yet")
+		"True Ignored: ", "spec.rolloutStrategy is not served yet: a change goes to all clusters at once")
 	w.T.Log(c)
 	c = tells(w, "the GitRepo", func() string { return condition(w, "gitrepo", world.Workspace, "harmless", "NotServed") },
 		"True Ignored: ", "spec.helmSecretName is not served yet", "web/fleet.yaml:4:13: imageScans is not served yet")

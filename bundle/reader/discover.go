@@ -58,8 +58,8 @@ func directories(tree Tree, pattern string, glob bool) ([]string, error) {
 	}
 	var dirs []string
 	for _, name := range names {
-		byStar := hidden(path.Base(name)) && !hidden(path.Base(dir)) // a star does not mean hidden directories
-		if isDir(tree, name) && !byStar {
+		byStar := hidden(path.Base(name)) && !hidden(path.Base(dir)) // a star does not mean hidden directories, but bundles
+		if isDir(tree, name) && (!byStar || hasFleetYAML(tree, name)) {
 			dirs = append(dirs, name)
 		}
 	}
@@ -98,8 +98,8 @@ func candidates(tree Tree, missing string, glob bool) string {
 	return "; there are " + strings.Join(dirs, ", ") + more
 }
 
-// places finds the bundles below the roots that are bundles whatever the others are: directories with a fleet.yaml, and roots with
-// YAML right in them. The roots without are the second result: ownYAML decides on them. Hidden directories have no bundles.
+// places finds the bundles below the roots that are bundles whatever the others are: directories with a fleet.yaml, hidden ones
+// too, and roots with YAML right in them. The roots without are the second result: ownYAML decides on them.
 func places(tree Tree, roots []string, spec *v1alpha1.GitRepoSpec) (all []place, open []string, err error) {
 	if len(spec.Bundles) > 0 {
 		return drivenPlaces(tree, spec), nil, nil
@@ -112,7 +112,7 @@ func places(tree Tree, roots []string, spec *v1alpha1.GitRepoSpec) (all []place,
 				return err
 			case name != root && !entry.IsDir():
 				return nil
-			case name != root && hidden(entry.Name()):
+			case name != root && entry.Name() == ".git":
 				return fs.SkipDir
 			case hasFleetYAML(tree, name), name == root && hasYAML(tree, root):
 				all = append(all, place{dir: name})

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
-
-	"gopkg.in/yaml.v3"
 
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/fleetyaml"
@@ -119,8 +116,10 @@ func (r *reading) charts() error {
 		case exists(r.tree, path.Join(dir, chartFile)):
 			r.found.uses = append(r.found.uses, dir)
 			errs = append(errs, r.files.addOutside(dir))
+		case path.Ext(dir) == ".tgz" && exists(r.tree, dir):
+			errs = append(errs, r.files.addOutside(dir))
 		case exists(r.tree, dir):
-			errs = append(errs, r.fail(l, "helm.chart", "%q is a file; unpack the chart and name its directory", dir))
+			errs = append(errs, r.fail(l, "helm.chart", "%q is a file; a chart is a directory or a .tgz", dir))
 		case l.gitRepo == "" || r.hasChart():
 			errs = append(errs, r.fail(l, "helm.chart", "there is no %s%s; a chart from a Helm repository has helm.repo, too",
 				path.Join(dir, chartFile), r.chartBeside(helm.Chart)))
@@ -149,41 +148,4 @@ func (r *reading) chartBeside(name string) string {
 		}
 	}
 	return nearest.Hint(path.Clean(name), names)
-}
-
-// vendored notes dependencies of charts that are not in their charts directory: they are not fetched yet.
-func (r *reading) vendored() {
-	for _, dir := range r.found.uses {
-		file := path.Join(dir, chartFile)
-		data, isChart := r.found.Files[r.files.key(file)]
-		if !isChart {
-			continue
-		}
-		var chart struct{ Dependencies []struct{ Name yaml.Node } }
-		if yaml.Unmarshal(data, &chart) != nil {
-			continue // rendering says what is wrong with it
-		}
-		for _, dependency := range chart.Dependencies {
-			if name := dependency.Name.Value; !r.hasVendored(r.files.key(path.Join(dir, "charts", name))) {
-				r.found.NotServed = append(r.found.NotServed, target.Unserved{
-					Field:  fmt.Sprintf("%s:%d: dependency %s", file, dependency.Name.Line, name),
-					Blocks: true,
-					Why:    "dependencies are not yet fetched; run helm dependency update and commit " + path.Join(dir, "charts"),
-				})
-			}
-		}
-	}
-}
-
-// hasVendored tells whether a dependency is there, as a directory or packed.
-func (r *reading) hasVendored(key string) bool {
-	if _, unpacked := r.found.Files[path.Join(key, chartFile)]; unpacked {
-		return true
-	}
-	for name := range r.found.Files {
-		if strings.HasPrefix(name, key+"-") && strings.HasSuffix(name, ".tgz") {
-			return true
-		}
-	}
-	return false
 }

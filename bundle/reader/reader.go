@@ -118,7 +118,7 @@ func begin(tree Tree, repo *Repo, p place) *reading {
 	r := &reading{tree: tree, repo: repo, place: p, found: &Found{Path: p.dir, Bundle: &v1alpha1.Bundle{}}}
 	r.files = &files{tree: tree, dir: p.dir, skip: map[string]bool{}, size: map[string]int64{}}
 	r.found.Bundle.Name, r.found.Bundle.Namespace = r.pathName(), repo.Namespace
-	r.walk(r.settings, r.targets, r.valuesFiles, r.charts, r.kustomizations, r.patches)
+	r.walk(r.settings, r.targets, r.valuesFiles, r.charts, r.dependencies, r.kustomizations, r.patches)
 	return r
 }
 

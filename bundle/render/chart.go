@@ -24,7 +24,11 @@ func (st style) chartLoader(in Input) loadFunc {
 		if strings.HasSuffix(st.chart, ".tgz") {
 			c, err = loader.LoadArchive(bytes.NewReader(in.Files[st.chart]))
 		} else {
-			c, err = loader.LoadFiles(below(in.Files, st.chart))
+			files, missing := chartFiles(in.Files, st.chart, in.Options.Helm != nil && in.Options.Helm.DisableDependencyUpdate, 0)
+			if missing != nil {
+				return nil, missing
+			}
+			c, err = loader.LoadFiles(files)
 		}
 		if err != nil {
 			return nil, &Error{ReasonChartInvalid, path.Join(st.chart, "Chart.yaml"), capped(err.Error())}

@@ -12,7 +12,7 @@ import (
 
 // Bounds of a bundle, far above what is of use.
 const (
-	maxBytes = 32 << 20
+	maxBytes = 64 << 20
 	maxFiles = 10_000
 	maxDepth = 100
 )

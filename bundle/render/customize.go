@@ -39,13 +39,28 @@ func customize(objects []object, k *v1alpha1.KustomizeOptions) ([]object, error)
 	if _, err := settle(slices.Clone(objects)); err != nil { // Kustomize says less of two objects that are one
 		return nil, err
 	}
-	kustomizing.Lock()
-	patched, err := patch(objects, k)
-	kustomizing.Unlock()
-	if err != nil || len(k.Images)+len(k.Replicas) == 0 && k.NamePrefix == "" {
-		return patched, err
+	patches, err := concernsOfPatches(k.Patches)
+	if err != nil {
+		return nil, err
 	}
-	return adjust(patched, k)
+	meant, others := anyOf([]concerns{patches, concernsOfImages(slices.DeleteFunc(slices.Clone(k.Images), hasNoSuffix))}).split(objects)
+	kustomizing.Lock()
+	meant, err = patch(meant, k)
+	kustomizing.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	objects = append(meant, others...)
+	if len(k.Images)+len(k.Replicas) == 0 && k.NamePrefix == "" {
+		return objects, nil
+	}
+	if k.NamePrefix == "" { // a name stands in others, too
+		meant, others = anyOf([]concerns{concernsOfImages(k.Images), concernsOfReplicas(k.Replicas)}).split(objects)
+	} else {
+		meant, others = objects, nil
+	}
+	meant, err = adjust(meant, k)
+	return append(meant, others...), err
 }
 
 // patched is an object on its way through the patches.
@@ -90,7 +105,8 @@ func patch(objects []object, k *v1alpha1.KustomizeOptions) ([]object, error) {
 	return results(all, tracked)
 }
 
-func hasSuffix(image v1alpha1.KustomizeImage) bool { return image.TagSuffix != "" }
+func hasSuffix(image v1alpha1.KustomizeImage) bool   { return image.TagSuffix != "" }
+func hasNoSuffix(image v1alpha1.KustomizeImage) bool { return image.TagSuffix == "" }
 
 func applyKustomizePatch(all resmap.ResMap, helpers *resmap.PluginHelpers, p v1alpha1.KustomizePatch) error {
 	text, err := readPatch(p)

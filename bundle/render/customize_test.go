@@ -139,7 +139,7 @@ func TestCustomizeMistakes(t *testing.T) {
 		{"a path that is not there is named", `patches: [{target: {name: web}, patch: "[{op: replace, path: /spec/nope/x, value: c4n4ry}]"}]`, "kustomize.patches[0]: replace operation does not apply: doc is missing path: /spec/nope/x: missing value"},
 		{"a merge without target names an object that is there", `patches: [{patch: "{apiVersion: apps/v1, kind: Deployment, metadata: {name: api}}"}]`, `kustomize.patches[0]: no resource matches strategic merge patch "Deployment.v1.apps/api.[noNs]"`},
 		{"two parts for one target are refused", `patches: [{target: {name: web}, patch: "{kind: A, metadata: {name: a}}\n---\n{kind: B, metadata: {name: b}}"}]`, "kustomize.patches[0]: patch: 2 documents for one target; give each an entry of its own"},
-		{"a pattern that is none is told", `patches: [{target: {name: "["}, patch: "[{op: remove, path: /spec}]"}]`, "kustomize.patches[0]: "},
+		{"a pattern that is none is told", `patches: [{target: {name: "["}, patch: "[{op: remove, path: /spec}]"}]`, "kustomize.patches[0].target: error parsing regexp: missing closing ]"},
 		{"a file is for Git", `patches: [{path: p.yaml}]`, "kustomize.patches[0]: path: files with patches are read from Git only; write the patch here"},
 		{"a text on a number is refused here, not by the cluster", `patches: [{target: {name: web}, patch: "[{op: replace, path: /spec/replicas, value: c4n4ry}]"}]`, "kustomize.patches: Deployment web: spec.replicas: want a whole number"},
 		{"a fraction on a whole number, too", `patches: [{target: {name: web}, patch: "[{op: replace, path: /spec/replicas, value: 1.5}]"}]`, "kustomize.patches: Deployment web: spec.replicas: want a whole number"},

@@ -23,8 +23,8 @@ type Options struct {
 	Exe      string        // the program, as os.Executable tells it
 	Args     []string      // what makes it call Serve
 	Children int           // at most so many renderings at once
-	Timeout  time.Duration // of one rendering; 0 is 30 s
-	Memory   int64         // bytes a rendering may need; 0 is 512 MiB
+	Timeout  time.Duration // of one rendering, more for a large bundle; 0 is 30 s
+	Memory   int64         // bytes a rendering may need, more for a large bundle; 0 is 512 MiB
 }
 
 // idleFor is how long a child waits for its next rendering.
@@ -86,41 +86,71 @@ func (p *Pool) exchange(ctx context.Context, ask request, where string) (*respon
 	if err != nil {
 		return nil, &render.Error{Reason: render.ReasonTooLarge, Where: where, Message: "its files: " + err.Error()}
 	}
-	c, err := p.take()
+	o, large := p.optionsFor(ask.Input)
+	c, err := p.take(o, large)
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", where, err)
 	}
 	if ask.Fill == nil {
 		p.Renderings.Inc()
 	}
-	limited, cancel := context.WithTimeout(ctx, p.options.Timeout)
+	limited, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	answer, err := c.ask(limited, framed)
 	if err != nil {
 		c.end()
-		return nil, p.explain(ctx, limited, c, where)
+		return nil, explain(ctx, limited, c, where, o)
 	}
-	p.give(c)
+	if large {
+		c.end()
+	} else {
+		p.give(c)
+	}
 	return answer, nil
 }
 
-func (p *Pool) explain(ctx, limited context.Context, c *child, bundle string) error {
+func explain(ctx, limited context.Context, c *child, bundle string, o Options) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if limited.Err() != nil {
 		return &render.Error{Reason: render.ReasonTimeout, Where: bundle, Message: fmt.Sprintf(
-			"rendering took longer than %s; a template loops, or the bundle should be split", p.options.Timeout)}
+			"rendering took longer than %s; a template loops, or the bundle should be split", o.Timeout)}
 	}
-	return c.diagnose(bundle, p.options)
+	return c.diagnose(bundle, o)
 }
 
-// take returns an idle child, or a new one.
-func (p *Pool) take() (*child, error) {
+// What a rendering may take grows with what it reads, so that a bundle of 50 MB can be rendered and a bomb of a few lines cannot.
+const (
+	largeInput    = 4 << 20
+	memoryPerByte = 16
+	timePerMiB    = 2 * time.Second
+)
+
+// optionsFor are the options with the limits for an input. One that is large needs a child of its own.
+func (p *Pool) optionsFor(in render.Input) (o Options, large bool) {
+	size := 0
+	for _, data := range in.Files {
+		size += len(data)
+	}
+	o = p.options
+	if size < largeInput {
+		return o, false
+	}
+	o.Memory += int64(size) * memoryPerByte
+	o.Timeout += time.Duration(size>>20) * timePerMiB
+	return o, true
+}
+
+// take returns an idle child, or a new one with these options.
+func (p *Pool) take(o Options, large bool) (*child, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, errors.New("the pool of render workers is closed")
+	}
+	if large {
+		return start(o)
 	}
 	for len(p.idle) > 0 {
 		c := p.idle[len(p.idle)-1]

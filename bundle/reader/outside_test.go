@@ -218,11 +218,11 @@ func TestUnclaimed(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	files := treeOf("a/x.yaml")
-	for name, megs := range map[string]int{"a/one.bin": 20, "a/two.bin": 9, "a/three.bin": 4, "a/four.bin": 1} {
+	for name, megs := range map[string]int{"a/one.bin": 40, "a/two.bin": 19, "a/three.bin": 5, "a/four.bin": 1} {
 		files.MapFS[name] = &fstest.MapFile{Data: make([]byte, megs<<20)}
 	}
 	found, _ := Read(files, repo("a"))
-	want := "a: the bundle has 34.0 MiB, the limit is 32.0 MiB; the largest files are one.bin (20.0 MiB), two.bin (9.0 MiB), three.bin (4.0 MiB); leave some out with .fleetignore"
+	want := "a: the bundle has 65.0 MiB, the limit is 64.0 MiB; the largest files are one.bin (40.0 MiB), two.bin (19.0 MiB), three.bin (5.0 MiB); leave some out with .fleetignore"
 	if len(found) != 1 || found[0].Err == nil || found[0].Err.Error() != want {
 		t.Errorf("\ngot  %v\nwant %s", found[0].Err, want)
 	}

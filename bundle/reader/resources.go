@@ -58,6 +58,9 @@ func Resources(b *v1alpha1.Bundle) (map[string][]byte, error) {
 	total := 0
 	for i, r := range b.Spec.Resources {
 		field := fmt.Sprintf("spec.resources[%d] (%s)", i, r.Name)
+		if r.Name == "" {
+			r.Name = fmt.Sprintf("manifests/file%03d.yaml", i)
+		}
 		name := path.Clean(r.Name)
 		below := name
 		for strings.HasPrefix(below, "../") { // a Kustomize base or chart beside the bundle

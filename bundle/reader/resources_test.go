@@ -31,13 +31,13 @@ func TestResources(t *testing.T) {
 		{"packed content is unpacked", []resource{{Name: "x", Content: packed([]byte("a: \xff")), Encoding: gz}}, "a: \xff"},
 		{"an unknown encoding is named", []resource{{Name: "x", Encoding: "zip"}}, `spec.resources[0] (x): no encoding "zip"; it is empty or base64+gz`},
 		{"broken packing is told", []resource{{Name: "x", Content: "!!", Encoding: gz}}, "spec.resources[0] (x): decoding base64+gz: unexpected EOF"},
-		{"a bomb is refused", []resource{{Name: "x", Content: packed(make([]byte, maxBytes+1)), Encoding: gz}}, "spec.resources[0] (x): all resources together have more than 32.0 MiB"},
-		{"all together count", []resource{{Name: "y", Content: strings.Repeat("y", 20<<20)}, {Name: "x", Content: strings.Repeat("x", 20<<20)}},
-			"spec.resources[1] (x): all resources together have more than 32.0 MiB"},
+		{"a bomb is refused", []resource{{Name: "x", Content: packed(make([]byte, maxBytes+1)), Encoding: gz}}, "spec.resources[0] (x): all resources together have more than 64.0 MiB"},
+		{"all together count", []resource{{Name: "y", Content: strings.Repeat("y", 40<<20)}, {Name: "x", Content: strings.Repeat("x", 40<<20)}},
+			"spec.resources[1] (x): all resources together have more than 64.0 MiB"},
 		{"a name may lead beside the bundle", []resource{{Name: "../y"}, {Name: "a/../../../z"}, {Name: "x"}}, ""},
 		{"a name ends in a file", []resource{{Name: "../.."}}, "spec.resources[0] (../..): the name must be a path of a file in the bundle or beside it"},
 		{"an absolute name is refused", []resource{{Name: "/x"}}, "spec.resources[0] (/x): the name must be a path of a file in the bundle or beside it"},
-		{"an empty name is refused", []resource{{}}, "spec.resources[0] (): the name must be a path of a file in the bundle or beside it"},
+		{"a file without a name is a manifest, numbered as in Fleet", []resource{{Content: "a"}, {Name: "manifests/file000.yaml"}}, "spec.resources[1] (manifests/file000.yaml): the name stands there twice"},
 		{"a name stands there once", []resource{{Name: "x"}, {Name: "./x"}}, "spec.resources[1] (./x): the name stands there twice"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestResources(t *testing.T) {
 				got = err.Error()
 			}
 			if got != c.want {
-				t.Errorf("got %q, want %q", got, c.want)
+				t.Errorf("got %.200q, want %q", got, c.want)
 			}
 		})
 	}

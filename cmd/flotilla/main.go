@@ -70,18 +70,21 @@ func root() *cobra.Command {
 			"It ends with 0 when all went well, with 1 when it failed, and with 2 when it finished and left something out.",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	const write, pipe, run = "write", "pipe", "run"
+	const write, pipe, run, look = "write", "pipe", "run", "look"
 	cmd.AddGroup(&cobra.Group{ID: write, Title: "Write a fleet repo:"}, &cobra.Group{ID: pipe, Title: "In a pipeline:"},
-		&cobra.Group{ID: run, Title: "Run a fleet:"})
+		&cobra.Group{ID: run, Title: "Run a fleet:"}, &cobra.Group{ID: look, Title: "Look into it:"})
 	for id, commands := range map[string][]*cobra.Command{
 		write: {lintCommand(), renderCommand(), importCommand()},
 		pipe:  {applyCommand(), targetCommand(), deployCommand(), testCommand(), gitclonerCommand()},
-		run:   {hubCommand(), joinCommand(), holdCommand(), resumeCommand(), approveCommand(), demoCommand(), backToFleetCommand()},
+		run: {hubCommand(), joinCommand(), holdCommand(), resumeCommand(), approveCommand(), cleanupCommand(), backToFleetCommand(),
+			demoCommand()},
+		look: {bundlediffCommand(), monitorCommand(), analyzeCommand(), dumpCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = id
 		}
 		cmd.AddCommand(commands...)
 	}
+	cmd.AddCommand(migrateCommand())
 	return cmd
 }

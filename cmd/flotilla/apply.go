@@ -91,7 +91,11 @@ func (o *applyOptions) chartFlags(cmd *cobra.Command) {
 		"helm-credentials-by-path-file": "file with credentials by path",
 	}
 	for name, usage := range text {
-		f.String(name, "", usage)
+		value := ""
+		if name == "username" {
+			value = fromEnv("HELM_USERNAME", "")
+		}
+		f.String(name, value, usage)
 		o.helm = append(o.helm, name)
 	}
 	f.Bool("helm-basic-http", false, "fetch charts without TLS")

@@ -70,6 +70,7 @@ func scopeCommand(use, short string, do func(ctx context.Context, c client.Clien
 	var namespace string
 	cmd := &cobra.Command{
 		Use: use + " fleet|workspace/NAME|bundle/NAME|cluster/NAME", Short: short, Args: cobra.ExactArgs(1),
+		Example: "  flotilla " + use + " cluster/edge-7 -n fleet-default\n  flotilla " + use + " fleet",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := parseScope(args[0], namespace)
 			if err != nil {
@@ -142,7 +143,8 @@ func approveCommand() *cobra.Command {
 	var namespace string
 	cmd := &cobra.Command{
 		Use: "approve bundle/NAME|registration/NAME", Args: cobra.ExactArgs(1),
-		Short: "Say yes to what waits for a person: a bundle leaving many clusters, a cluster that wants to join",
+		Short:   "Say yes to what waits for a person: a bundle leaving many clusters, a cluster that wants to join",
+		Example: "  flotilla approve registration/request-8xkq2\n  flotilla approve bundle/shop-web -n fleet-default",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kind, name, _ := strings.Cut(args[0], "/")
 			do := approvals[kind]

@@ -30,6 +30,7 @@ func TestAPersonSteers(t *testing.T) {
 	} {
 		t.Run("hold and resume "+row.scope, func(t *testing.T) { holdAndResume(in(t, w), row.scope, row.stays) })
 	}
+	t.Run("somebody looks into the hub", func(t *testing.T) { support(t, in(t, w)) })
 	t.Run("a pipeline goes its own way", func(t *testing.T) { pipeline(t, in(t, w)) })
 	t.Run("a bundle that leaves many clusters waits for approval", func(t *testing.T) { leaveMany(in(t, w)) })
 }

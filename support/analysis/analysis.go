@@ -72,9 +72,9 @@ func (p Printer) Summary(s *snapshot.Snapshot) {
 	for _, c := range counts(s) {
 		more := ""
 		if c.name == "Bundles" {
-			more = fmt.Sprintf("(Total Size: %dKB)", totalSize(s)/1024)
+			more = fmt.Sprintf("  (Total Size: %dKB)", totalSize(s)/1024)
 		}
-		fmt.Fprintf(t, "  %s:\t%d\t%s\n", c.name, c.n, more)
+		fmt.Fprintf(t, "  %s:\t%d%s\n", c.name, c.n, more)
 	}
 	_ = t.Flush()
 	if s.Diagnostics == nil {

@@ -292,6 +292,11 @@ func (a *archive) listMetadata(ctx context.Context, r schema.GroupVersionResourc
 			continue
 		}
 		delete(m.Annotations, corev1.LastAppliedConfigAnnotation)
+		m.ManagedFields = nil
+		m.APIVersion, m.Kind = r.GroupVersion().String(), "Secret"
+		if r.Group != "" {
+			m.Kind = "Content"
+		}
 		data, err := yaml.Marshal(m)
 		if err != nil {
 			return err

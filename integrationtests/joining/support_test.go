@@ -127,7 +127,7 @@ func dumps(t *testing.T, job job) {
 			content = text
 		}
 	}
-	if secret == "" || content == "" || strings.Contains(secret+content, "data:") || strings.Contains(content, "content:") {
+	if secret == "" || content == "" || strings.Contains(secret+content, "\ndata:") || strings.Contains("\n"+content, "\ncontent:") {
 		t.Errorf("with metadata it has\n%s\n%s", secret, content)
 	}
 	job.dumps(t, "-p all.tgz -n fleet-default --with-secrets --with-content")

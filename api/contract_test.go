@@ -66,7 +66,7 @@ var fields = map[string]string{
 		status{@conditions appliedDeploymentID release ready:b nonModified:b @nonReadyStatus @modifiedStatus incompleteState:b
 			display{deployed monitored state} syncGeneration:i resources[]{kind apiVersion namespace name createdAt:t}
 			resourceCounts{@counts} downstreamResourcesGeneration:i
-			+ health observedSequence:i drift[]{kind apiVersion namespace name path wanted found manager at:t} @hold deletion kept[]}`,
+			+ health observedSequence:i readyDeploymentID drift[]{kind apiVersion namespace name path wanted found manager at:t} @hold deletion kept[]}`,
 
 	"GitRepo": `spec{repo branch revision targetNamespace clientSecretName helmSecretName helmSecretNameForPaths helmRepoURLRegex
 			caBundle:x insecureSkipTLSVerify:b paths[] paused:b serviceAccount targets[]{@pick + @opts doNotDeploy:b}
@@ -74,7 +74,7 @@ var fields = map[string]string{
 			keepResources:b deleteNamespace:b @correctDrift disablePolling:b ociRegistrySecret webhookSecret
 			bundles[]{base options}}
 		status{@statusBase observedGeneration:i updateGeneration:i commit webhookCommit lastWebhookTime:t pollingCommit
-			gitJobStatus lastSyncedImageScanTime:t lastPollingTriggered:t}`,
+			gitJobStatus lastSyncedImageScanTime:t lastPollingTriggered:t + walk:i}`,
 
 	"HelmOp": `spec{@bundle labels:m pollingInterval:d helmSecretName insecureSkipTLSVerify:b}
 		status{@statusBase lastPollingTriggered:t version}`,

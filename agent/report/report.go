@@ -97,6 +97,9 @@ func Compose(before v1alpha1.BundleDeploymentStatus, f Facts) v1alpha1.BundleDep
 	f.objects(&s)
 	f.conditions(&s)
 	s.Health = f.Health()
+	if s.Health == v1alpha1.HealthHealthy {
+		s.ReadyDeploymentID = f.Applied
+	}
 	s.Display = display(f, s)
 	return s
 }

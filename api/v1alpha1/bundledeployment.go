@@ -177,6 +177,9 @@ type BundleDeploymentStatus struct {
 	Health Health `json:"health,omitempty"`
 	// ObservedSequence is the sequence of the spec that this status is about. Flotilla.
 	ObservedSequence int64 `json:"observedSequence,omitempty"`
+	// ReadyDeploymentID is the revision that was Ready here last: a bundle that depends on this one waits for a revision until it
+	// was Ready once, and not for what happens to it later. Flotilla.
+	ReadyDeploymentID string `json:"readyDeploymentID,omitempty"`
 	// Drift lists at most 10 fields that differ from what was applied. Flotilla.
 	Drift []DriftedField `json:"drift,omitempty"`
 	// Hold tells that, and why, everything is kept as it is. Flotilla.

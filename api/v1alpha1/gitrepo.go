@@ -199,6 +199,8 @@ type GitRepoStatus struct {
 	GitJobStatus string `json:"gitJobStatus,omitempty"`
 	// LastSyncedImageScanTime is when image tags were written back last.
 	LastSyncedImageScanTime metav1.Time `json:"lastSyncedImageScanTime,omitempty"`
+	// Walk counts the readings that wrote Bundles; a Bundle bears the number of the one that wrote it last. Flotilla.
+	Walk int64 `json:"walk,omitempty"`
 	// LastPollingTime is when polling found a new commit last.
 	LastPollingTime metav1.Time `json:"lastPollingTriggered,omitempty"`
 }

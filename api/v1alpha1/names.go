@@ -134,6 +134,10 @@ const (
 	AcceptSequenceAnnotation = "flotilla.io/accept-sequence"
 )
 
+// WalkAnnotation on a Bundle is the number of the reading of its GitRepo that wrote it last: as long as the GitRepo's status.walk is
+// lower, that reading is not over. Flotilla.
+const WalkAnnotation = "flotilla.io/walk"
+
 // PathAnnotation on a Bundle is its directory in the repository. Flotilla.
 const PathAnnotation = "flotilla.io/path"
 
@@ -207,6 +211,9 @@ const (
 
 	// ConditionGranted on ClusterRegistration: the cluster has joined, or the reason why not. Flotilla.
 	ConditionGranted = "Granted"
+	// ConditionWaiting on Bundle: True while some clusters keep what they have until something else has happened; the message says
+	// what. Flotilla.
+	ConditionWaiting = "Waiting"
 	// ConditionNotServed on any kind: True when the spec uses a field that has no effect yet; the message names it. Flotilla.
 	ConditionNotServed = "NotServed"
 )
@@ -233,6 +240,16 @@ const ReasonDefaulted = "Defaulted"
 
 // ReasonApplying of condition Deployed: the order came, and its objects are being applied. Flotilla.
 const ReasonApplying = "Applying"
+
+// Reasons of condition Waiting on a Bundle. All are Flotilla's own.
+const (
+	// ReasonDependsOn: a bundle that it depends on is not there at its newest revision.
+	ReasonDependsOn = "DependsOn"
+	// ReasonDependencyCycle: it depends on itself through others.
+	ReasonDependencyCycle = "DependencyCycle"
+	// ReasonOffSchedule: no maintenance window is open.
+	ReasonOffSchedule = "OffSchedule"
+)
 
 // ReasonContentMissing of conditions Pulled and Rendered: a Content was deleted or damaged; the hub makes it again. Flotilla.
 const ReasonContentMissing = "ContentMissing"

@@ -44,7 +44,6 @@ func (l *list) add(set bool, field string, blocks bool, why string) {
 func NotServed(b *v1alpha1.Bundle) []Unserved {
 	var l list
 	l.options("spec", &b.Spec.BundleDeploymentOptions)
-	l.add(len(b.Spec.DependsOn) > 0, "spec.dependsOn", true, "bundles are not yet held back until others are ready")
 	l.add(b.Spec.HelmOpOptions != nil, "spec.helmOpOptions", true, "charts are not yet fetched from Helm repositories")
 	l.add(b.Spec.RolloutStrategy != nil, "spec.rolloutStrategy", false, "a change goes to all clusters at once")
 	for i := range b.Spec.Targets {
@@ -113,8 +112,6 @@ func NotServedKind(kind string) (field Unserved, ok bool) {
 		return Unserved{kind, false, "charts are not yet fetched from Helm repositories; nothing is deployed from it"}, true
 	case "ImageScan":
 		return Unserved{kind, false, "image tags are not yet written back"}, true
-	case "Schedule":
-		return Unserved{kind, false, "clusters are deployed to at any time, as in Fleet while schedules are switched off"}, true
 	}
 	return Unserved{}, false
 }

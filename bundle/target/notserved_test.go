@@ -16,7 +16,7 @@ import (
 var served = strings.Fields(`
 	YAML Kustomize DefaultNamespace TargetNamespace ServiceAccount CreateNamespace ForceSyncGeneration KeepResources NamespaceLabels
 	NamespaceAnnotations DeleteCRDResources Overwrites Diff IgnoreOptions DeleteNamespace
-	Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash
+	DependsOn Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash
 	Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.TemplateValues Helm.Force Helm.TimeoutSeconds Helm.WaitForJobs Helm.Atomic Helm.TakeOwnership Helm.MaxHistory
 	Helm.DisablePreProcess Helm.DisableDNS Helm.SkipSchemaValidation Helm.DisableDependencyUpdate
 	Repo Branch Revision ClientSecretName CABundle InsecureSkipTLSverify Paths PollingInterval KeepResources DeleteNamespace
@@ -109,15 +109,14 @@ func TestNotServed(t *testing.T) {
 		})
 	}
 	b := bundle("", []entry{{name: "eu", clusters: "*"}}, nil, nil)
-	b.Spec.DependsOn = []v1alpha1.BundleRef{{Name: "db"}}
 	b.Spec.RolloutStrategy = &v1alpha1.RolloutStrategy{}
 	b.Spec.Targets[0].Helm = &v1alpha1.HelmOptions{ValuesFrom: []v1alpha1.ValuesFrom{{}}}
 	b.Spec.Targets[0].DeleteCRDResources = true
-	want := []string{"spec.dependsOn!", "spec.rolloutStrategy", "spec.targets[0] (eu).helm.valuesFrom!", "spec.targets[0] (eu).deleteCRDResources"}
+	want := []string{"spec.rolloutStrategy", "spec.targets[0] (eu).helm.valuesFrom!", "spec.targets[0] (eu).deleteCRDResources"}
 	if got := short(NotServed(b)); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if got := short(Blocking(NotServed(b))); len(got) != 2 {
+	if got := short(Blocking(NotServed(b))); len(got) != 1 {
 		t.Errorf("blocking: %v", got)
 	}
 }
@@ -145,12 +144,12 @@ func TestNotServedGitRepo(t *testing.T) {
 }
 
 func TestNotServedKinds(t *testing.T) {
-	for kind, blocks := range map[string]bool{"HelmOp": false, "ImageScan": false, "Schedule": false} {
+	for kind, blocks := range map[string]bool{"HelmOp": false, "ImageScan": false} {
 		if field, ok := NotServedKind(kind); !ok || field.Blocks != blocks || field.Why == "" {
 			t.Errorf("%s: %v, %v", kind, field, ok)
 		}
 	}
-	for _, kind := range []string{"GitRepo", "BundleNamespaceMapping", "GitRepoRestriction", "Policy"} {
+	for _, kind := range []string{"GitRepo", "BundleNamespaceMapping", "GitRepoRestriction", "Policy", "Schedule"} {
 		if _, ok := NotServedKind(kind); ok {
 			t.Errorf("%s is served", kind)
 		}

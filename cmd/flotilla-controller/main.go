@@ -36,6 +36,7 @@ import (
 	"flotilla.io/flotilla/controller/hub"
 	fleetmetrics "flotilla.io/flotilla/controller/metrics"
 	"flotilla.io/flotilla/controller/notserved"
+	"flotilla.io/flotilla/controller/schedule"
 	"flotilla.io/flotilla/controller/status"
 	"flotilla.io/flotilla/controller/webhook"
 )
@@ -189,8 +190,9 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 		}).Setup,
 		(&bundle.Reconciler{
 			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store, Renderer: pool, Plans: plans,
-			Events: mgr.GetEventRecorder("flotilla-bundle"), SystemNamespace: fleet.SystemNamespace,
+			Events: mgr.GetEventRecorder("flotilla-bundle"), SystemNamespace: fleet.SystemNamespace, Clock: clock.RealClock{},
 		}).Setup,
+		(&schedule.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}}).Setup,
 		(&status.Reconciler{Client: mgr.GetClient(), Plans: plans, Liveness: alive}).Setup,
 		notserved.Setup, besides.Setup,
 	} {

@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/retry"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -42,6 +43,7 @@ type Reconciler struct {
 	Renderer Renderer
 	Plans    *status.Plans
 	Events   events.EventRecorder
+	Clock    clock.PassiveClock
 	// SystemNamespace carries the hold on the whole fleet.
 	SystemNamespace string
 
@@ -96,6 +98,8 @@ func (r *Reconciler) walk(ctx context.Context, in *run) error {
 		r.load,    // Bundle, Secret, Content -> files and options
 		r.mend,    // layers that agents could not fetch
 		r.match,   // clusters -> the options of each
+		r.bases,   // options -> render bases
+		r.depend,  // what waits for a window or for other bundles
 		r.render,  // options -> objects, once per render key
 		r.split,   // objects -> layers
 		r.guard,   // holds, and steps too large to take unasked
@@ -124,7 +128,11 @@ func (r *Reconciler) finish(ctx context.Context, in *run, err error) (ctrl.Resul
 	case err != nil:
 		return ctrl.Result{}, err
 	}
-	r.Plans.Set(client.ObjectKeyFromObject(in.bundle), in.plan())
+	plan := in.plan()
+	if s != nil {
+		plan.Stopped = s.Error()
+	}
+	r.Plans.Set(client.ObjectKeyFromObject(in.bundle), plan)
 	if err := r.report(ctx, in, s); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
@@ -154,7 +162,7 @@ func (r *Reconciler) reportOn(ctx context.Context, read client.Reader, in *run, 
 	return status.Patch(ctx, r.Client, now, func() {
 		st := &now.Status
 		st.ObservedGeneration = in.bundle.Generation
-		for _, kind := range []string{fleet.ConditionAccepted, status.ConditionNotServed, status.ConditionTargeted, status.ConditionRendered, status.ConditionHeld} {
+		for _, kind := range []string{fleet.ConditionAccepted, status.ConditionNotServed, status.ConditionTargeted, status.ConditionRendered, status.ConditionHeld, status.ConditionWaiting} {
 			value, reason, message := in.condition(kind, s)
 			if value == "" {
 				continue

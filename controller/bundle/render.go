@@ -23,9 +23,6 @@ const rendersAtOnce = 4
 // Clusters with the same options have the same base. Of one base there are as many renderings as there are different
 // answers to the questions that the templates asked about the cluster, most often one.
 func (r *Reconciler) render(ctx context.Context, in *run) error {
-	if err := r.bases(in); err != nil {
-		return err
-	}
 	byBase := map[string][]*place{}
 	var order []string
 	for _, p := range in.places {
@@ -88,7 +85,7 @@ func (in *run) byManifest() map[string]*fleet.BundleDeployment {
 }
 
 // bases computes the render base of each place, once for equal options.
-func (r *Reconciler) bases(in *run) error {
+func (r *Reconciler) bases(_ context.Context, in *run) error {
 	cache := map[string]string{}
 	for _, p := range in.places {
 		if p.err != nil {
@@ -171,6 +168,9 @@ func (r *Reconciler) renderBase(ctx context.Context, in *run, places []*place, k
 			p.output, p.asked, p.key = out, out.asked, out.key
 			out.clusters++
 			continue
+		}
+		if p.waits.message != "" {
+			continue // rendered when its turn has come
 		}
 		if failed != nil {
 			p.err = failed

@@ -64,6 +64,10 @@ func (r *Reconciler) takeAway(ctx context.Context, in *run, bd *fleet.BundleDepl
 	if _, held := in.held(bd.Namespace); held || in.wentBack(bd) {
 		return nil
 	}
+	if in.closed[bd.Namespace] != "" {
+		in.leaving = append(in.leaving, bd.Labels[fleet.ClusterNamespaceLabel]+"/"+bd.Labels[fleet.ClusterLabel])
+		return nil
+	}
 	if in.siblingsBusy() {
 		in.again = 200 * time.Millisecond
 		return nil

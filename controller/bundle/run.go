@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,9 @@ type run struct {
 	shared    []layer.Layer
 	sharedNow []string // what status.sharedLayers becomes; nil: as it is
 
+	closed   map[string]string       // by cluster namespace: what clusters off schedule wait for
+	leaving  []string                // clusters that the bundle is taken from when their window opens
+	sees     string                  // a name for the clusters and rules of the workspace
 	holds    map[string]rollout.Hold // by cluster; "" is the whole bundle
 	unTarget *rollout.UnTarget
 	nearest  string // the nearest miss when nothing matched
@@ -62,6 +66,9 @@ type place struct {
 	match   *target.Match
 	have    *fleet.BundleDeployment // nil: not there yet
 	err     error                   // concerns this cluster alone; it keeps what it has
+	waits   waiting                 // what keeps it from getting something new
+	behind  string                  // why it does not have the newest order; "" it has
+	wrote   int64                   // the sequence of the order that this walk wrote
 
 	base   string
 	key    string // render key
@@ -92,7 +99,7 @@ func (r *Reconciler) observe(ctx context.Context, in *run) error {
 	if err != nil {
 		return err
 	}
-	in.groups = map[string][]fleet.ClusterGroup{}
+	in.groups, in.closed = map[string][]fleet.ClusterGroup{}, map[string]string{}
 	for _, ns := range namespaces {
 		clusters, groups := &fleet.ClusterList{}, &fleet.ClusterGroupList{}
 		if err := r.Client.List(ctx, clusters, client.InNamespace(ns)); err != nil {
@@ -102,9 +109,16 @@ func (r *Reconciler) observe(ctx context.Context, in *run) error {
 			return err
 		}
 		in.groups[ns] = groups.Items
+		windows, err := r.windows(ctx, ns, groups.Items)
+		if err != nil {
+			return err
+		}
 		for _, c := range clusters.Items {
 			if c.DeletionTimestamp.IsZero() {
 				in.clusters = append(in.clusters, c)
+			}
+			if message := windows.Of(&c).Waits; message != "" {
+				in.closed[c.Status.Namespace] = message
 			}
 		}
 	}
@@ -117,6 +131,15 @@ func (r *Reconciler) observe(ctx context.Context, in *run) error {
 		in.byNamespace[in.clusters[i].Status.Namespace] = &in.clusters[i]
 	}
 	return r.observeDeployments(ctx, in)
+}
+
+// windows are the maintenance windows of a workspace as they are now, whatever the statuses of its Clusters say.
+func (r *Reconciler) windows(ctx context.Context, namespace string, groups []fleet.ClusterGroup) (*rollout.Windows, error) {
+	schedules := &fleet.ScheduleList{}
+	if err := r.Client.List(ctx, schedules, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, err
+	}
+	return rollout.NewWindows(schedules.Items, groups, r.Clock.Now()), nil
 }
 
 func (r *Reconciler) observeDeployments(ctx context.Context, in *run) error {
@@ -173,16 +196,35 @@ func (r *Reconciler) files(ctx context.Context, in *run) (map[string][]byte, err
 
 // plan is what the roll-up has to know besides the BundleDeployments: who should have one, and who cannot.
 func (in *run) plan() status.Plan {
-	p := status.Plan{Errors: map[string]string{}, Nearest: in.nearest}
+	p := status.Plan{
+		Errors: map[string]string{}, Nearest: in.nearest, Waiting: map[string]string{}, Behind: map[string]string{},
+		Written: map[string]int64{}, Seen: in.sees,
+	}
 	for _, pl := range in.places {
 		p.Desired++
-		if pl.err != nil {
-			p.Errors[pl.name()] = pl.err.Error()
-		} else if pl.have == nil {
+		switch {
+		case pl.err != nil:
+			p.Errors[pl.name()], pl.behind = pl.err.Error(), pl.err.Error()
+		case pl.have == nil:
 			p.Pending = append(p.Pending, pl.name())
+			pl.behind = cmp.Or(pl.behind, "it is not written yet")
+		}
+		if pl.behind != "" {
+			p.Behind[pl.name()] = pl.behind
+		}
+		if pl.waiting() {
+			p.Waiting[pl.name()] = pl.waits.message
+		}
+		if pl.wrote != 0 {
+			p.Written[pl.name()] = pl.wrote
 		}
 	}
 	return p
+}
+
+// waiting tells whether the place has to wait for something new.
+func (p *place) waiting() bool {
+	return p.err == nil && p.waits.message != "" && p.behind == p.waits.message
 }
 
 // condition is the bundle's condition of one kind after this walk; "" leaves it as it is.
@@ -206,6 +248,8 @@ func (in *run) condition(kind string, s *stop) (value corev1.ConditionStatus, re
 			return "False", "NoTargets", in.nearest
 		}
 		return "True", "", ""
+	case status.ConditionWaiting:
+		return in.waitingCondition()
 	case status.ConditionHeld:
 		if h := in.holdMessage(); h != "" {
 			return "True", "Held", h
@@ -246,7 +290,7 @@ func (in *run) sentence(err error) string {
 
 // falseOf: NotServed and Held are bad when True, the others when False.
 func falseOf(kind string) corev1.ConditionStatus {
-	if kind == status.ConditionNotServed || kind == status.ConditionHeld {
+	if kind == status.ConditionNotServed || kind == status.ConditionHeld || kind == status.ConditionWaiting {
 		return "True"
 	}
 	return "False"

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	agentapi "flotilla.io/flotilla/api/flotilla/v1alpha1"
 	fleet "flotilla.io/flotilla/api/v1alpha1"
@@ -28,16 +29,25 @@ const (
 
 // Setup registers the reconciler.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &fleet.Bundle{}, dependencyIndex, dependencyKeys); err != nil {
+		return err
+	}
+	written := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).Named("bundle").
 		For(&fleet.Bundle{}, builder.WithPredicates(predicate.Or[client.Object](
 			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
 		Watches(&fleet.Cluster{}, burst(r.bundlesOfWorkspace), builder.WithPredicates(changed(clusterMatters))).
-		Watches(&fleet.ClusterGroup{}, burst(r.bundlesOfWorkspace), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&fleet.ClusterGroup{}, burst(r.bundlesOfWorkspace), builder.WithPredicates(written)).
+		Watches(&fleet.Schedule{}, burst(r.bundlesOfWorkspace), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&fleet.BundleNamespaceMapping{}, burst(r.bundlesOfWorkspace)).
 		Watches(&fleet.GitRepoRestriction{}, burst(r.bundlesWritten)).
 		Watches(&fleet.Policy{}, burst(r.bundlesWritten)).
 		Watches(&agentapi.Agent{}, burst(r.bundlesOfAgent), builder.WithPredicates(changed(agentMatters))).
 		Watches(&fleet.BundleDeployment{}, handler.EnqueueRequestsFromMapFunc(bundleOf), builder.WithPredicates(deploymentMatters)).
+		Watches(&fleet.Bundle{}, burst(r.dependents), builder.WithPredicates(changed(dependencyMatters))).
+		Watches(&fleet.BundleDeployment{}, burst(r.dependentsOfDeployment), builder.WithPredicates(changed(orderMatters))).
+		Watches(&fleet.GitRepo{}, burst(r.dependentsInRepo), builder.WithPredicates(changed(walkMatters))).
+		WatchesRawSource(source.Channel(r.Plans.Moved(), r.dependentsOfPlan())).
 		Watches(&corev1.Namespace{}, burst(r.bundlesHeld), builder.WithPredicates(changed(holdMatters))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
@@ -68,7 +78,7 @@ func changed[T client.Object](matters func(T) any) predicate.Predicate {
 }
 
 func clusterMatters(c *fleet.Cluster) any {
-	return []any{c.Labels, c.Annotations, c.Spec, c.Status.Namespace, c.DeletionTimestamp}
+	return []any{c.Labels, c.Annotations, c.Spec, c.Status.Namespace, c.Status.Scheduled, c.Status.ActiveSchedule, c.DeletionTimestamp}
 }
 
 func agentMatters(a *agentapi.Agent) any { return []any{a.Status.KubernetesVersion, a.Status.APIs} }

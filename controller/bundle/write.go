@@ -41,6 +41,9 @@ func (r *Reconciler) write(ctx context.Context, in *run) error {
 			continue
 		}
 		if _, held := in.held(p.cluster.Status.Namespace); held || p.have != nil && in.wentBack(p.have) {
+			if p.stale() {
+				p.behind = "it is held"
+			}
 			continue
 		}
 		group.Go(func() error {
@@ -74,6 +77,10 @@ func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblings
 	if p.cluster.Status.Namespace == "" {
 		return nil // its namespace is being made; the Cluster's event comes back here
 	}
+	if p.waits.message != "" && p.stale() {
+		p.behind = p.waits.message
+		return r.keep(ctx, in, p)
+	}
 	want, err := r.desired(ctx, in, p)
 	if err != nil {
 		return err
@@ -84,7 +91,7 @@ func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblings
 			return r.explainTaken(ctx, in, p)
 		}
 		if err == nil {
-			p.have = want
+			p.have, p.wrote = want, want.Spec.Sequence
 		}
 		return err
 	}
@@ -97,6 +104,7 @@ func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblings
 			return err
 		}
 		if removes {
+			p.behind = "it waits for bundles that may take objects over"
 			return &wait{Reason: "waiting for the bundles that may take objects over", After: 200 * time.Millisecond}
 		}
 	}
@@ -104,7 +112,31 @@ func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblings
 	now := p.have.DeepCopy()
 	now.Labels, now.Spec = want.Labels, want.Spec
 	controllerutil.RemoveFinalizer(now, fleet.BundleDeploymentFinalizer)
+	p.wrote = now.Spec.Sequence
 	return r.Client.Patch(ctx, now, client.MergeFrom(p.have))
+}
+
+// keep leaves a place that waits at the revision that it has, and tells its agent whether its window is open.
+func (r *Reconciler) keep(ctx context.Context, in *run, p *place) error {
+	if p.have == nil {
+		return nil
+	}
+	now := p.have.DeepCopy()
+	now.Spec.OffSchedule, now.Spec.Deletion = in.closed[p.have.Namespace] != "", nil
+	if equality.Semantic.DeepEqual(now.Spec, p.have.Spec) {
+		return nil
+	}
+	now.Spec.Sequence = in.nextSequence(p)
+	p.wrote = now.Spec.Sequence
+	return r.Client.Patch(ctx, now, client.MergeFrom(p.have))
+}
+
+// stale tells whether the place should have another revision than it has, or may: who waits is not rendered for.
+func (p *place) stale() bool {
+	if p.have == nil || p.output == nil && p.twin == nil {
+		return true
+	}
+	return p.have.Spec.DeploymentID != DeploymentID(p.manifest(), withoutValues(p.match.Options))
 }
 
 // explainTaken: a BundleDeployment has its bundle's name, so two bundles of one name from two workspaces collide.
@@ -142,6 +174,7 @@ func (r *Reconciler) desired(ctx context.Context, in *run, p *place) (*fleet.Bun
 	if in.bundle.Spec.Paused || p.cluster.Spec.Paused {
 		freeze(spec, p.have)
 	}
+	spec.OffSchedule = in.closed[p.cluster.Status.Namespace] != ""
 	return bd, nil
 }
 

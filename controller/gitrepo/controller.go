@@ -53,11 +53,12 @@ type Reconciler struct {
 
 	mu   sync.Mutex
 	read map[client.ObjectKey]string // what was last read and written whole in this process: commit and generation
+	last map[client.ObjectKey]int64  // the number of the last reading
 }
 
 // Setup registers the reconciler.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
-	r.read = map[client.ObjectKey]string{}
+	r.read, r.last = map[client.ObjectKey]string{}, map[client.ObjectKey]int64{}
 	b := ctrl.NewControllerManagedBy(mgr).Named("gitrepo").
 		For(&fleet.GitRepo{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
 		Watches(&fleet.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.repoOf), builder.WithPredicates(bundleGone)).
@@ -126,6 +127,8 @@ type run struct {
 	tree     gitsource.Tree
 	revision gitsource.Revision
 	found    []bundlereader.Found
+	walk     int64    // the number of this reading, for the Bundles that it writes
+	written  int64    // the highest number that any of its Bundles bears
 	partial  error    // a path could not be read: what was found goes on, and nothing counts as gone
 	problems []string // what concerns single bundles; they keep their last good state
 	ignored  []string // fields that have no effect yet
@@ -303,6 +306,7 @@ func (r *Reconciler) succeed(in *run, now *fleet.GitRepo, whole bool) {
 		st.LastPollingTime = metav1.Now()
 	}
 	st.ObservedGeneration, st.UpdateGeneration = in.repo.Generation, in.repo.Spec.ForceSyncGeneration
+	st.Walk = max(st.Walk, in.written)
 	st.Commit, st.PollingCommit, st.GitJobStatus = in.head, in.head, fleet.GitJobCurrent
 	set(now, fleet.ConditionAccepted, "True", reasonIf(in.asked.Defaults != "", fleet.ReasonDefaulted), in.asked.Defaults)
 	set(now, fleet.ConditionGitPolling, "True", "", "")
@@ -358,6 +362,15 @@ func (r *Reconciler) remember(in *run) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.read[client.ObjectKeyFromObject(in.repo)] = stamp(in)
+}
+
+// number gives a reading its number: higher than any before, also where the cache is behind.
+func (r *Reconciler) number(repo *fleet.GitRepo) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := client.ObjectKeyFromObject(repo)
+	r.last[key] = max(r.last[key], repo.Status.Walk) + 1
+	return r.last[key]
 }
 
 func (r *Reconciler) forget(key client.ObjectKey) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -37,6 +38,10 @@ func (r *Reconciler) write(ctx context.Context, in *run) error {
 	have, err := r.bundlesOf(ctx, in.repo)
 	if err != nil {
 		return err
+	}
+	in.walk = r.number(in.repo)
+	for i := range have {
+		in.written = max(in.written, walkOf(&have[i]))
 	}
 	var changed []func() error
 	for i := range in.found {
@@ -73,11 +78,26 @@ func (r *Reconciler) create(ctx context.Context, in *run, f *bundlereader.Found)
 	if err := secret.Write(ctx, r.Client, r.Reader, b); err != nil {
 		return fmt.Errorf("writing the values Secret of bundle %s: %w", b.Name, err)
 	}
+	in.mark(b)
 	err = r.Client.Create(ctx, b)
 	if apierrors.IsAlreadyExists(err) {
 		return r.explainTaken(ctx, in, b)
 	}
+	if err == nil {
+		in.written = in.walk
+	}
 	return err
+}
+
+// mark gives a Bundle that is about to be written the number of this reading, so that who depends on others of its Bundles waits
+// until all of them are written.
+func (in *run) mark(b *fleet.Bundle) {
+	b.Annotations[fleet.WalkAnnotation] = strconv.FormatInt(in.walk, 10)
+}
+
+func walkOf(b *fleet.Bundle) int64 {
+	walk, _ := strconv.ParseInt(b.Annotations[fleet.WalkAnnotation], 10, 64) // 0 where nobody wrote one
+	return walk
 }
 
 // explainTaken says who has the name: a Bundle of somebody else is never written over; one on its way out is waited for.
@@ -131,9 +151,11 @@ func (r *Reconciler) update(ctx context.Context, in *run, f *bundlereader.Found,
 	if equality.Semantic.DeepEqual(old.Spec, now.Spec) && maps.Equal(old.Labels, now.Labels) && maps.Equal(old.Annotations, now.Annotations) {
 		return r.markSound(ctx, old)
 	}
+	in.mark(now)
 	if err := r.Client.Patch(ctx, now, client.MergeFrom(old)); err != nil {
 		return fmt.Errorf("writing bundle %s: %w", b.Name, err)
 	}
+	in.written = in.walk
 	return r.markSound(ctx, now)
 }
 

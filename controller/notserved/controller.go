@@ -1,5 +1,5 @@
-// Package notserved tells of whole kinds that have no effect yet: condition NotServed on each HelmOp, ImageScan and
-// Schedule says what does not happen, and Ready, where a person looks first, says the same.
+// Package notserved tells of whole kinds that have no effect yet: condition NotServed on each HelmOp and ImageScan
+// says what does not happen, and Ready, where a person looks first, says the same.
 //
 // A kind gets a controller of its own the day it is served, and leaves this list.
 package notserved
@@ -30,7 +30,6 @@ var kinds = []struct {
 }{
 	{"HelmOp", &fleet.HelmOp{}, func(o client.Object) *[]fleet.GenericCondition { return &o.(*fleet.HelmOp).Status.Conditions }},
 	{"ImageScan", &fleet.ImageScan{}, func(o client.Object) *[]fleet.GenericCondition { return &o.(*fleet.ImageScan).Status.Conditions }},
-	{"Schedule", &fleet.Schedule{}, func(o client.Object) *[]fleet.GenericCondition { return &o.(*fleet.Schedule).Status.Conditions }},
 }
 
 // Setup registers a reconciler for each kind.

@@ -56,6 +56,11 @@ func New(restrictions []fleet.GitRepoRestriction, policies []fleet.Policy) *Rule
 	return r
 }
 
+// String names the rules: what differs is called otherwise.
+func (r *Rules) String() string {
+	return fmt.Sprint(r.accounts, r.secrets, r.repos, r.namespaces, metav1.FormatLabelSelector(r.selector), r.account, r.secret, r.requireAccount, r.mayCreate)
+}
+
 func byName[T any](in []T, name func(T) string) []T {
 	return slices.SortedFunc(slices.Values(in), func(a, b T) int { return cmp.Compare(name(a), name(b)) })
 }

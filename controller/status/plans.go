@@ -17,6 +17,7 @@ const (
 	ConditionTargeted  = "Targeted"               // bundle: some cluster matches
 	ConditionRendered  = "Rendered"               // bundle: every cluster's options could be rendered
 	ConditionHeld      = "Held"                   // bundle: something waits for a person
+	ConditionWaiting   = fleet.ConditionWaiting   // bundle: something waits for something else
 )
 
 // ConditionUnclaimed of a GitRepo: a chart or kustomization lies below its paths that no bundle takes up.
@@ -29,6 +30,16 @@ type Plan struct {
 	Pending []string          // clusters ("namespace/name") that will have a BundleDeployment and do not yet
 	Errors  map[string]string // clusters whose BundleDeployment cannot be written, and why; those that have one keep it
 	Nearest string            // why no cluster matches
+	// Waiting are clusters whose newest order is not written until something else has happened, and what.
+	Waiting map[string]string
+	// Behind are all clusters that do not have the newest order, and why; and Written are the sequences of the orders that this walk
+	// wrote, which caches may not have yet. Who depends on the bundle goes by them.
+	Behind  map[string]string
+	Written map[string]int64
+	// Stopped says why the walk ended before any cluster's turn; what is deployed stays.
+	Stopped string
+	// Seen names what the walk took for the clusters and rules of its workspace: another walk that sees something else may be ahead.
+	Seen string
 }
 
 // Plans hands plans from controller/bundle to the roll-up. They live in memory: the first walk after a start makes them
@@ -36,12 +47,17 @@ type Plan struct {
 type Plans struct {
 	mu      sync.Mutex
 	plans   map[client.ObjectKey]Plan
-	changed chan event.TypedGenericEvent[*fleet.Bundle]
+	changed chan event.TypedGenericEvent[*fleet.Bundle] // for the roll-up
+	moved   chan event.TypedGenericEvent[*fleet.Bundle] // for who depends on the bundle
 }
 
 // NewPlans returns an empty table.
 func NewPlans() *Plans {
-	return &Plans{plans: map[client.ObjectKey]Plan{}, changed: make(chan event.TypedGenericEvent[*fleet.Bundle], 1024)}
+	const bursts = 1024
+	return &Plans{
+		plans:   map[client.ObjectKey]Plan{},
+		changed: make(chan event.TypedGenericEvent[*fleet.Bundle], bursts), moved: make(chan event.TypedGenericEvent[*fleet.Bundle], bursts),
+	}
 }
 
 // Set records a plan and wakes the roll-up if it is another one.
@@ -56,7 +72,11 @@ func (p *Plans) Set(key client.ObjectKey, plan Plan) {
 	b := &fleet.Bundle{}
 	b.Namespace, b.Name = key.Namespace, key.Name
 	p.changed <- event.TypedGenericEvent[*fleet.Bundle]{Object: b}
+	p.moved <- event.TypedGenericEvent[*fleet.Bundle]{Object: b}
 }
+
+// Moved brings the Bundles whose plan changed, their key alone. It must be drained.
+func (p *Plans) Moved() <-chan event.TypedGenericEvent[*fleet.Bundle] { return p.moved }
 
 // Forget drops the plan of a Bundle that is gone.
 func (p *Plans) Forget(key client.ObjectKey) {
@@ -82,5 +102,6 @@ func (p Plan) equal(q Plan) bool {
 			return false
 		}
 	}
-	return maps.Equal(p.Errors, q.Errors)
+	return p.Seen == q.Seen && p.Stopped == q.Stopped && maps.Equal(p.Errors, q.Errors) && maps.Equal(p.Waiting, q.Waiting) &&
+		maps.Equal(p.Behind, q.Behind) && maps.Equal(p.Written, q.Written)
 }

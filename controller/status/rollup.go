@@ -59,6 +59,9 @@ func (r *Reconciler) bundle(ctx context.Context, req ctrl.Request) (ctrl.Result,
 		if cause := plan.Errors[e.name]; cause != "" && e.state == fleet.Ready {
 			e.message = cause // it runs what it had; the bundle says what is wrong
 		}
+		if cause := plan.Waiting[e.name]; cause != "" && fleet.StateRank[e.state] < fleet.StateRank[fleet.Pending] {
+			e.state, e.message = fleet.Pending, cause // it runs what it had; its turn has not come
+		}
 		t.add(e)
 	}
 	addMissing(t, plan, deployments)
@@ -74,7 +77,7 @@ func addMissing(t *tally, plan Plan, deployments []fleet.BundleDeployment) {
 	}
 	for _, name := range plan.Pending {
 		if !have[name] {
-			t.add(entry{name: name, state: fleet.Pending})
+			t.add(entry{name: name, state: fleet.Pending, message: plan.Waiting[name]})
 		}
 	}
 	for name, cause := range plan.Errors {
@@ -107,6 +110,15 @@ func problems(conditions []fleet.GenericCondition) string {
 		out = append(out, fmt.Sprintf("%s: %s", c.Reason, c.Message))
 	}
 	return strings.Join(out, "; ")
+}
+
+// waiting is what keeps some clusters of a bundle from its newest revision. The bundle itself names it cluster by cluster.
+func waiting(conditions []fleet.GenericCondition) string {
+	c := fleet.Condition(conditions, ConditionWaiting)
+	if c == nil || c.Status != "True" {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s", c.Reason, c.Message)
 }
 
 // cluster rolls up one Cluster over the BundleDeployments in its namespace.

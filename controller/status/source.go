@@ -94,8 +94,9 @@ func (r *Reconciler) ofSource(ctx context.Context, index, label string, source c
 func bundleProblems(bundles []fleet.Bundle) string {
 	var out []string
 	for i := range bundles {
-		if p := problems(bundles[i].Status.Conditions); p != "" {
-			out = append(out, fmt.Sprintf("[Bundle %s: %s]", bundles[i].Name, p))
+		p := nonEmpty(problems(bundles[i].Status.Conditions), waiting(bundles[i].Status.Conditions))
+		if len(p) > 0 {
+			out = append(out, fmt.Sprintf("[Bundle %s: %s]", bundles[i].Name, strings.Join(p, "; ")))
 		}
 	}
 	slices.Sort(out)

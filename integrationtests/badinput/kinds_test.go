@@ -12,7 +12,6 @@ func kindsNotServed(t *testing.T, w *world.World) {
 	for kind, row := range map[string]struct{ spec, says string }{
 		"HelmOp":    {"spec: {helm: {repo: \"https://charts.example.com\", chart: redis}}\n", "HelmOp is not served yet: charts are not yet fetched from Helm repositories; nothing is deployed from it"},
 		"ImageScan": {"spec: {image: nginx, tagName: nginx, interval: 1m, policy: {alphabetical: {order: asc}}}\n", "ImageScan is not served yet: image tags are not yet written back"},
-		"Schedule":  {"spec: {schedule: \"0 1 * * *\", duration: 1h}\n", "Schedule is not served yet: clusters are deployed to at any time, as in Fleet while schedules are switched off"},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			w := of(t, w)

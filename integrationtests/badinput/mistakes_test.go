@@ -143,9 +143,6 @@ func inCharts() []mistake {
 func notServed() []mistake {
 	field := func(lines string) map[string]string { return map[string]string{fleetYAML: lines} }
 	return []mistake{
-		{rule: "dependsOn blocks until it is served", dir: "depends",
-			bad:  field("defaultNamespace: depends\ndependsOn: [{name: shop-sound}]\n"),
-			told: []string{"NotServed: spec.dependsOn is not served yet", "bundles are not yet held back until others are ready"}},
 		{rule: "valuesFrom blocks until it is served", dir: "from", chart: true,
 			bad:  field("defaultNamespace: from\nhelm:\n  valuesFrom: [{configMapKeyRef: {name: a, key: b}}]\n"),
 			told: []string{"NotServed: spec.helm.valuesFrom is not served yet"}},

@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/target"
 	"flotilla.io/flotilla/embedded"
 	"flotilla.io/flotilla/install"
 )
@@ -24,6 +26,7 @@ type joinOptions struct {
 	token, workspace, name string
 	clientID               string
 	labels                 map[string]string
+	values                 []string
 	local                  bool
 }
 
@@ -44,6 +47,7 @@ func joinCommand() *cobra.Command {
 	f.StringVar(&o.name, "name", "", "the cluster's name on the hub; by default a hash of its identity")
 	f.StringVar(&o.clientID, "client-id", "", "spec.clientID of the Cluster that it already is on the hub; by default what Fleet's agent was given, or its identity")
 	f.StringToStringVar(&o.labels, "label", nil, "a label of the cluster on the hub, key=value; may be repeated")
+	f.StringArrayVarP(&o.values, "values", "f", nil, "file with values of the chart flotilla-agent besides, such as image or proxy; may be repeated")
 	f.BoolVar(&o.local, "local", false, "run the agent here, until Ctrl-C, instead of as a Deployment on the cluster")
 	if err := cmd.MarkFlagRequired("token"); err != nil {
 		panic(err) // the flag stands three lines above
@@ -60,9 +64,41 @@ func join(ctx context.Context, out io.Writer, o joinOptions) error {
 	if err != nil {
 		return err
 	}
-	values, err := embedded.TokenValues(ctx, hub, o.workspace, o.token)
+	values, err := joinValues(ctx, hub, o)
 	if err != nil {
 		return err
+	}
+	began := time.Now().Add(-time.Second)
+	if !o.local {
+		to, err := install.NewTarget(cfg)
+		if err != nil {
+			return err
+		}
+		if err := to.Agent(ctx, values, true); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, "the agent is installed; waiting until it has joined")
+		return awaitJoined(ctx, out, hub, o, began)
+	}
+	return joinLocal(ctx, out, hub, cfg, o, values, began)
+}
+
+// joinValues are the token's values, then those of the files, and what flags say over them.
+func joinValues(ctx context.Context, hub client.Client, o joinOptions) (map[string]any, error) {
+	values, err := embedded.TokenValues(ctx, hub, o.workspace, o.token)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range o.values {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		more := map[string]any{}
+		if err := yaml.Unmarshal(data, &more); err != nil {
+			return nil, fmt.Errorf("reading --values %s: %w", file, err)
+		}
+		values = target.MergeValues(values, more)
 	}
 	if o.name != "" {
 		values["clusterName"] = o.name
@@ -74,20 +110,10 @@ func join(ctx context.Context, out io.Writer, o joinOptions) error {
 	for k, v := range o.labels {
 		labels[k] = v
 	}
-	values["labels"] = labels
-	began := time.Now().Add(-time.Second)
-	if !o.local {
-		target, err := install.NewTarget(cfg)
-		if err != nil {
-			return err
-		}
-		if err := target.Agent(ctx, values, true); err != nil {
-			return err
-		}
-		fmt.Fprintln(out, "the agent is installed; waiting until it has joined")
-		return awaitJoined(ctx, out, hub, o, began)
+	if len(labels) > 0 || values["labels"] == nil {
+		values["labels"] = labels
 	}
-	return joinLocal(ctx, out, hub, cfg, o, values, began)
+	return values, nil
 }
 
 // joinLocal runs the agent beside the cluster until ctx ends.

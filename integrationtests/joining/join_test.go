@@ -20,10 +20,11 @@ import (
 // Empty clusters that the hub does not know join a running fleet, and read Healthy with no edit on the hub.
 func TestClustersJoin(t *testing.T) {
 	w := fleetOf(t)
-	for _, name := range []string{"third", "fourth", "fifth"} {
+	for _, name := range []string{"third", "fourth", "fifth", "sixth"} {
 		w.StartCluster(name)
 	}
 	t.Run("with one command, the agent beside it", func(t *testing.T) { withOneCommand(t, in(t, w)) })
+	t.Run("behind a proxy and a private authority", func(t *testing.T) { behindAProxy(t, in(t, w)) })
 	t.Run("with the chart and the values of the token's Secret", func(t *testing.T) { withTheChart(t, in(t, w)) })
 	t.Run("with one command, the agent on the cluster", func(t *testing.T) { installedByCommand(t, in(t, w)) })
 }

@@ -3,6 +3,7 @@ package joining
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -123,13 +124,18 @@ func bootstrap(values map[string]any) *corev1.Secret {
 
 func installedByCommand(t *testing.T, w *world.World) {
 	token(w, "fifth", fleet.ClusterRegistrationTokenSpec{TTL: hour, Uses: 1})
-	join := atHand(t).Opens("/", flotilla(w, fmt.Sprintf("join --hub-kubeconfig %s --kubeconfig %s --token fifth --name fifth", hub(w), kubeconfig(w, "fifth"))))
+	values := filepath.Join(w.Dir, "fifth.yaml")
+	w.Check(os.WriteFile(values, []byte("global: {cattle: {systemDefaultRegistry: mirror.example}}\nproxy: http://proxy.example\n"), 0o600))
+	join := atHand(t).Opens("/", flotilla(w, fmt.Sprintf("join --hub-kubeconfig %s --kubeconfig %s --token fifth --name fifth --values %s", hub(w), kubeconfig(w, "fifth"), values)))
 	join.Says("the agent is installed", time.Minute)
 	runs(w, "fifth")
 	join.Says("joined as cluster fleet-default/fifth", time.Minute)
 	if err := join.Ends(time.Minute); err != nil {
 		w.T.Errorf("join: %v\n%s", err, join.Output())
 	}
-	w.Kubectl("fifth", "-n", fleet.SystemNamespace, "get", "deployment", "flotilla-agent")
+	container := w.Kubectl("fifth", "-n", fleet.SystemNamespace, "get", "deployment", "flotilla-agent", "-o", "jsonpath={.spec.template.spec.containers[0]}")
+	if !has(container, `"image":"mirror.example/flotilla/flotilla-agent:0.1.0"`, `{"name":"HTTPS_PROXY","value":"http://proxy.example"}`) {
+		t.Errorf("the agent's container is not as --values say: %s", container)
+	}
 	reads(w, "fifth", "Healthy")
 }

@@ -222,10 +222,3 @@ func tunnel(to, from net.Conn) {
 	_ = to.Close()
 	_ = from.Close()
 }
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

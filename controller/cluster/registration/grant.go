@@ -176,8 +176,10 @@ func (r *Reconciler) deleteOlder(ctx context.Context, in *run) error {
 }
 
 // superseded tells whether the grant of reg is an answer to o too: an older request, or one that the same agent made in the
-// same second, of which it may not be known here yet that it was granted.
+// same second, of which it may not be known here yet that it was granted. One of that second with another key may have come
+// later: it is refused, and told why.
 func superseded(o, reg *fleet.ClusterRegistration) bool {
 	sameAgent := bytes.Equal(o.Spec.PublicKey, reg.Spec.PublicKey)
-	return older(o, reg) || sameAgent && o.CreationTimestamp.Equal(&reg.CreationTimestamp)
+	sameSecond := o.CreationTimestamp.Equal(&reg.CreationTimestamp)
+	return o.Status.Granted || o.CreationTimestamp.Before(&reg.CreationTimestamp) || sameAgent && sameSecond
 }

@@ -88,7 +88,8 @@ var fields = map[string]string{
 			desiredReadyHelmOps:i agentEnvVarsHash agentPrivateRepoURL agentHostNetwork:b agentDeployedGeneration:i agentMigrated:b
 			agentNamespaceMigrated:b cattleNamespaceMigrated:b agentAffinityHash agentResourcesHash agentTolerationsHash
 			agentConfigChanged:b apiServerURL apiServerCAHash agentTLSMode display{readyBundles state}
-			agent{lastSeen:t namespace} garbageCollectionInterval agentSchedulingCustomizationHash scheduled:b activeSchedule:b}`,
+			agent{lastSeen:t namespace} garbageCollectionInterval agentSchedulingCustomizationHash scheduled:b activeSchedule:b
+			+ agentPullSecretsHash}`,
 
 	"ClusterGroup": `spec{selector:k8s}
 		status{clusterCount:i nonReadyClusterCount:i nonReadyClusters[] @conditions @summary

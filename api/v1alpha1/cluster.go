@@ -194,6 +194,8 @@ type ClusterStatus struct {
 
 	// AgentSchedulingCustomizationHash of what the agent was installed with.
 	AgentSchedulingCustomizationHash string `json:"agentSchedulingCustomizationHash,omitempty"`
+	// AgentPullSecretsHash of what the agent was installed with. Flotilla.
+	AgentPullSecretsHash string `json:"agentPullSecretsHash,omitempty"`
 
 	// Scheduled tells that a Schedule picks the cluster.
 	Scheduled bool `json:"scheduled,omitempty"`

@@ -138,6 +138,10 @@ const (
 // lower, that reading is not over. Flotilla.
 const WalkAnnotation = "flotilla.io/walk"
 
+// ImportIntoAnnotation on a Secret with a kubeconfig names the workspaces, with commas, besides its own whose Clusters may be
+// imported with it. Flotilla.
+const ImportIntoAnnotation = "flotilla.io/import-into"
+
 // PathAnnotation on a Bundle is its directory in the repository. Flotilla.
 const PathAnnotation = "flotilla.io/path"
 
@@ -237,6 +241,14 @@ const ReasonForbidden = "Forbidden"
 // ReasonDefaulted of condition Accepted: fields that the spec leaves out are from a GitRepoRestriction or Policy; the message
 // names them. Flotilla.
 const ReasonDefaulted = "Defaulted"
+
+// Reasons of condition Imported.
+const (
+	// ReasonImportOff: the hub was told not to dial into clusters. Flotilla.
+	ReasonImportOff = "ImportOff"
+	// ReasonImporting: the registration token is not ready yet. Flotilla.
+	ReasonImporting = "Importing"
+)
 
 // ReasonApplying of condition Deployed: the order came, and its objects are being applied. Flotilla.
 const ReasonApplying = "Applying"

@@ -119,13 +119,16 @@ func TestChartsAsTheyAreInstalled(t *testing.T) {
 		{"flotilla", "flotilla", nil},
 		{"flotilla-public", "flotilla", map[string]any{
 			"apiServerURL": "https://hub.example:6443", "apiServerCA": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
-			"namespaces": []any{}, "proxy": "http://proxy.example:3128", "noProxy": ".example", "webhook": map[string]any{"secret": "hook"}, "metrics": map[string]any{"enabled": false}, "networkPolicy": map[string]any{"enabled": false},
+			"namespaces": []any{}, "proxy": "http://proxy.example:3128", "noProxy": ".example", "webhook": map[string]any{"secret": "hook"}, "metrics": map[string]any{"enabled": false}, "importClusters": map[string]any{"enabled": false}, "networkPolicy": map[string]any{"enabled": false},
 			"global": map[string]any{"cattle": map[string]any{"systemDefaultRegistry": "registry.example/"}}, "image": map[string]any{"tag": "v1"},
 		}},
 		{"flotilla-agent", "flotilla-agent", tokenValues()},
 		{"flotilla-agent-refused-admin", "flotilla-agent", map[string]any{
 			"admin": map[string]any{"enabled": false}, "proxy": "http://proxy.example:3128", "networkPolicy": map[string]any{"enabled": false},
-			"fleetAgent": map[string]any{"hostNetwork": true, "nodeSelector": map[string]any{"fleet": "yes"}, "tolerations": []any{map[string]any{"operator": "Exists"}}},
+			"priorityClass": map[string]any{"value": 1000, "preemptionPolicy": "Never"}, "podDisruptionBudget": map[string]any{"maxUnavailable": 1},
+			"resources": map[string]any{"limits": map[string]any{"memory": "1Gi"}},
+			"fleetAgent": map[string]any{"hostNetwork": true, "env": []any{map[string]any{"name": "HTTP_PROXY", "value": "http://other.example"}, map[string]any{"name": "A", "value": "b"}},
+				"affinity": map[string]any{"nodeAffinity": map[string]any{}}, "nodeSelector": map[string]any{"fleet": "yes"}, "tolerations": []any{map[string]any{"operator": "Exists"}}},
 		}},
 	} {
 		t.Run(row.golden, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,7 +68,7 @@ func (t *Target) chart(ctx context.Context, name string, values map[string]any, 
 	if err != nil {
 		return err
 	}
-	objects, err := Chart(ctx, name, values, version)
+	objects, err := Chart(ctx, name, fleet.SystemNamespace, values, version)
 	if err != nil {
 		return err
 	}
@@ -134,17 +135,16 @@ func (t *Target) apply(ctx context.Context, o *unstructured.Unstructured) error 
 	if err != nil {
 		return err
 	}
-	var client dynamic.ResourceInterface = t.dynamic.Resource(mapping.Resource)
-	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
-		ns := o.GetNamespace()
-		if ns == "" {
-			ns = fleet.SystemNamespace
-		}
-		client = t.dynamic.Resource(mapping.Resource).Namespace(ns)
-	}
 	force := true
-	_, err = client.Patch(ctx, o.GetName(), types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: fieldManager, Force: &force})
+	_, err = t.client(mapping, o.GetNamespace()).Patch(ctx, o.GetName(), types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: fieldManager, Force: &force})
 	return err
+}
+
+func (t *Target) client(mapping *meta.RESTMapping, namespace string) dynamic.ResourceInterface {
+	if mapping.Scope.Name() != meta.RESTScopeNameNamespace {
+		return t.dynamic.Resource(mapping.Resource)
+	}
+	return t.dynamic.Resource(mapping.Resource).Namespace(cmp.Or(namespace, fleet.SystemNamespace))
 }
 
 func namespace(name string) *unstructured.Unstructured {

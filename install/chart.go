@@ -23,8 +23,8 @@ const (
 	AgentChart = "flotilla-agent"
 )
 
-// Chart renders one of our charts as a release of the same name in Flotilla's namespace.
-func Chart(ctx context.Context, name string, values map[string]any, kubernetesVersion string) ([]*unstructured.Unstructured, error) {
+// Chart renders one of our charts as a release of the same name in a namespace.
+func Chart(ctx context.Context, name, namespace string, values map[string]any, kubernetesVersion string) ([]*unstructured.Unstructured, error) {
 	files, err := chartFiles(name)
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func Chart(ctx context.Context, name string, values map[string]any, kubernetesVe
 	out, err := render.Render(ctx, render.Input{
 		Bundle: name, Files: files,
 		Options: fleet.BundleDeploymentOptions{
-			DefaultNamespace: fleet.SystemNamespace,
+			DefaultNamespace: namespace,
 			Helm:             &fleet.HelmOptions{ReleaseName: name, Values: &fleet.GenericMap{Data: values}},
 		},
 	}, &render.Capabilities{KubernetesVersion: kubernetesVersion})

@@ -30,6 +30,7 @@ import (
 	"flotilla.io/flotilla/controller/besides"
 	"flotilla.io/flotilla/controller/bundle"
 	"flotilla.io/flotilla/controller/cluster"
+	"flotilla.io/flotilla/controller/cluster/importer"
 	"flotilla.io/flotilla/controller/cluster/liveness"
 	"flotilla.io/flotilla/controller/content"
 	"flotilla.io/flotilla/controller/gitrepo"
@@ -39,6 +40,7 @@ import (
 	"flotilla.io/flotilla/controller/schedule"
 	"flotilla.io/flotilla/controller/status"
 	"flotilla.io/flotilla/controller/webhook"
+	"flotilla.io/flotilla/install"
 )
 
 const (
@@ -46,6 +48,8 @@ const (
 	renderWorkers = 2
 	// renderCommand makes this program such a process.
 	renderCommand = "render-worker"
+	// importCommand makes it one that installs an agent and ends.
+	importCommand = "import-agent"
 )
 
 // options are the flags.
@@ -54,7 +58,7 @@ type options struct {
 	webhookAddr, metricsAddr  string
 	apiServerURL, apiServerCA string
 	leaseSeconds              int32
-	leaderElect               bool
+	leaderElect, dial         bool
 }
 
 func main() {
@@ -65,9 +69,25 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == importCommand {
+		if err := importer.Serve(context.Background(), os.Stdin, importAgent); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := command().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
 		os.Exit(1)
 	}
+}
+
+// importAgent puts the agent on a cluster.
+func importAgent(ctx context.Context, cfg *rest.Config, order importer.Order) error {
+	target, err := install.NewTarget(cfg)
+	if err != nil {
+		return err
+	}
+	return target.Import(ctx, order.Namespace, order.Values)
 }
 
 func command() *cobra.Command {
@@ -84,6 +104,7 @@ func command() *cobra.Command {
 	f.StringVar(&o.apiServerURL, "api-server-url", "", "the hub's address as agents reach it; by default that of --kubeconfig")
 	f.StringVar(&o.apiServerCA, "api-server-ca", "", "file with the CA that agents check the hub with; by default that of --kubeconfig")
 	f.Int32Var(&o.leaseSeconds, "lease-seconds", 60, "between two renewals of an agent's lease; three missed make its cluster Unknown")
+	f.BoolVar(&o.dial, "import-clusters", true, "install agents on Clusters that name a kubeconfig: the one case in which the hub dials into a cluster")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the leader's lease")
 	return cmd
 }
@@ -176,6 +197,9 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 		if clusters.APIServerCA, err = os.ReadFile(o.apiServerCA); err != nil {
 			return fmt.Errorf("reading --api-server-ca: %w", err)
 		}
+	}
+	if o.dial {
+		clusters.Install = importer.Process(self, importCommand)
 	}
 	if err := cluster.Setup(mgr, clusters); err != nil {
 		return err

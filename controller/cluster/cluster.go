@@ -3,11 +3,13 @@
 //
 // How a cluster joins: a person makes a ClusterRegistrationToken (token), an agent sends a ClusterRegistration with it,
 // which is checked and answered with a sealed credential (registration), through an account of its own (access). The
-// Cluster that this makes gets its namespace and what lies in it (home). From then on the agent renews a lease
+// Cluster that this makes gets its namespace and what lies in it (home). A Cluster that names a kubeconfig gets its agent from
+// the hub (importer), which then joins in the same way. From then on the agent renews a lease
 // (liveness), and the ClusterGroups that pick the cluster count it (group).
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/controller/cluster/group"
 	"flotilla.io/flotilla/controller/cluster/home"
+	"flotilla.io/flotilla/controller/cluster/importer"
 	"flotilla.io/flotilla/controller/cluster/liveness"
 	"flotilla.io/flotilla/controller/cluster/registration"
 	"flotilla.io/flotilla/controller/cluster/token"
@@ -47,6 +50,8 @@ type Config struct {
 	CredentialTTL time.Duration
 	// Liveness is fed and run by Setup. Others may ask it from the start.
 	Liveness *liveness.Liveness
+	// Install puts the agent on a Cluster that names a kubeconfig. nil: the hub dials into no cluster.
+	Install func(context.Context, importer.Order) error
 }
 
 // ByObject is how the manager's cache should keep what this package watches: of leases only those of agents, and of
@@ -78,6 +83,7 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 		{"registrations", &registration.Reconciler{
 			Client: c, Live: reader, Events: events, HubUID: cfg.Hub.UID, HubSecret: cfg.Hub.Secret, CredentialTTL: cfg.CredentialTTL,
 		}},
+		{"imports", &importer.Reconciler{Client: c, Live: reader, Events: events, Clock: clock.RealClock{}, Install: cfg.Install}},
 		{"cluster groups", &group.Reconciler{Client: c}},
 	} {
 		if err := part.reconciler.Setup(mgr); err != nil {

@@ -95,18 +95,19 @@ func TestANamespaceOfOthersIsNotTaken(t *testing.T) {
 	}
 }
 
-func TestFieldsThatHaveNoEffectAreNamed(t *testing.T) {
+// The hub does not reach into a cluster that joined by itself.
+func TestFieldsThatDescribeTheAgentAreNamedWhereTheyHaveNoEffect(t *testing.T) {
 	ws := workspace(t)
 	yes := true
-	c := newCluster(t, ws, "edge", fleet.ClusterSpec{KubeConfigSecret: "kubeconfig", HostNetwork: &yes, PrivateRepoURL: "registry"}, nil)
+	c := newCluster(t, ws, "edge", fleet.ClusterSpec{HostNetwork: &yes, PrivateRepoURL: "registry"}, nil)
 	got := fleet.Condition(c.Status.Conditions, fleet.ConditionNotServed)
-	for _, field := range []string{"spec.kubeConfigSecret", "hostNetwork", "privateRepoURL"} {
+	for _, field := range []string{"hostNetwork", "privateRepoURL", "joined by itself"} {
 		if got == nil || !strings.Contains(got.Message, field) {
 			t.Errorf("NotServed = %+v; it should name %s", got, field)
 		}
 	}
 	before := c.DeepCopy()
-	c.Spec = fleet.ClusterSpec{}
+	c.Spec.KubeConfigSecret = "kubeconfig" // by which it does
 	must(t, theHub.client.Patch(t.Context(), c, client.MergeFrom(before)))
 	eventually(t, func() error {
 		if c := fleet.Condition(get(t, ws, "edge", &fleet.Cluster{}).Status.Conditions, fleet.ConditionNotServed); c != nil {

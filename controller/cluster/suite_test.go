@@ -46,6 +46,7 @@ var theHub struct {
 	client client.Client
 	id     hub.Identity
 	denied denials
+	orders orders // to install agents
 }
 
 func TestMain(m *testing.M) {
@@ -124,7 +125,7 @@ func startManager(ctx context.Context, cfg *rest.Config) error {
 	if theHub.id, err = hub.Load(ctx, mgr.GetClient(), mgr.GetAPIReader()); err != nil {
 		return err
 	}
-	err = cluster.Setup(mgr, cluster.Config{Hub: theHub.id, LeaseSeconds: leaseSeconds, Liveness: liveness.New(clock.RealClock{})})
+	err = cluster.Setup(mgr, cluster.Config{Hub: theHub.id, LeaseSeconds: leaseSeconds, Liveness: liveness.New(clock.RealClock{}), Install: theHub.orders.install})
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ func TestClustersJoin(t *testing.T) {
 	t.Run("behind a proxy and a private authority", func(t *testing.T) { behindAProxy(t, in(t, w)) })
 	t.Run("with the chart and the values of the token's Secret", func(t *testing.T) { withTheChart(t, in(t, w)) })
 	t.Run("with one command, the agent on the cluster", func(t *testing.T) { installedByCommand(t, in(t, w)) })
+	t.Run("imported by the hub, with a kubeconfig", func(t *testing.T) { imported(in(t, w), "sixth") })
 }
 
 func withOneCommand(t *testing.T, w *world.World) {

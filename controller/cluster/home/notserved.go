@@ -7,12 +7,13 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 )
 
-// notServed names the fields of a Cluster that have no effect yet; empty for none.
+// notServed names the fields that have no effect in a Cluster that joined by itself: the hub does not reach into it. Empty for
+// none.
 func notServed(spec *fleet.ClusterSpec) string {
-	var messages, ofChart []string
 	if spec.KubeConfigSecret != "" {
-		messages = append(messages, "spec.kubeConfigSecret: the hub does not install agents yet; install the agent's chart with the values of a ClusterRegistrationToken")
+		return ""
 	}
+	var ofChart []string
 	for _, field := range []struct {
 		name string
 		set  bool
@@ -32,8 +33,9 @@ func notServed(spec *fleet.ClusterSpec) string {
 			ofChart = append(ofChart, field.name)
 		}
 	}
-	if len(ofChart) > 0 {
-		messages = append(messages, fmt.Sprintf("spec.%s: no effect yet; set it where the agent's chart is installed", strings.Join(ofChart, ", ")))
+	if len(ofChart) == 0 {
+		return ""
 	}
-	return strings.Join(messages, "; ")
+	return fmt.Sprintf("spec.%s: no effect on a cluster that joined by itself, which the hub does not reach; set it where the agent's chart is installed, "+
+		"or name a kubeconfig in spec.kubeConfigSecret", strings.Join(ofChart, ", "))
 }

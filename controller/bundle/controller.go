@@ -47,7 +47,8 @@ type Reconciler struct {
 	// SystemNamespace carries the hold on the whole fleet.
 	SystemNamespace string
 
-	keks keks
+	keks      keks
+	originals *originals
 }
 
 // wait ends a walk without an error: something else has to happen first, and its event (or After) starts a new walk.
@@ -73,6 +74,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, b); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.Plans.Forget(req.NamespacedName)
+			r.originals.want(req.NamespacedName, nil)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -98,6 +100,7 @@ func (r *Reconciler) walk(ctx context.Context, in *run) error {
 		r.load,    // Bundle, Secret, Content -> files and options
 		r.mend,    // layers that agents could not fetch
 		r.match,   // clusters -> the options of each
+		r.copies,  // what they get copies of
 		r.bases,   // options -> render bases
 		r.depend,  // what waits for a window or for other bundles
 		r.render,  // options -> objects, once per render key

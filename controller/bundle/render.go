@@ -103,7 +103,7 @@ func (r *Reconciler) bases(_ context.Context, in *run) error {
 			}
 			cache[string(options)] = base
 		}
-		p.base = base
+		p.base = r.withCopies(base, p.copies)
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func (r *Reconciler) renderOne(ctx context.Context, in *run, p *place) (*renderi
 		}
 		res.entries = append(res.entries, entry)
 	}
-	return res, nil
+	return res, res.with(p.copies)
 }
 
 // answersLike finds a BundleDeployment whose questions this cluster answers in the same way.

@@ -64,6 +64,7 @@ type place struct {
 	cluster *fleet.Cluster
 	caps    *render.Capabilities
 	match   *target.Match
+	copies  []layer.Entry           // of ConfigMaps and Secrets of the workspace
 	have    *fleet.BundleDeployment // nil: not there yet
 	err     error                   // concerns this cluster alone; it keeps what it has
 	waits   waiting                 // what keeps it from getting something new

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -29,6 +30,14 @@ const (
 
 // Setup registers the reconciler.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+	names, err := metadata.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return err
+	}
+	r.originals = newOriginals(names)
+	if err := mgr.Add(r.originals); err != nil {
+		return err
+	}
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &fleet.Bundle{}, dependencyIndex, dependencyKeys); err != nil {
 		return err
 	}
@@ -49,6 +58,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Watches(&fleet.GitRepo{}, burst(r.dependentsInRepo), builder.WithPredicates(changed(walkMatters))).
 		WatchesRawSource(source.Channel(r.Plans.Moved(), r.dependentsOfPlan())).
 		Watches(&corev1.Namespace{}, burst(r.bundlesHeld), builder.WithPredicates(changed(holdMatters))).
+		WatchesRawSource(source.Channel(r.originals.events, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
 }

@@ -18,6 +18,7 @@ func TestBadInput(t *testing.T) {
 		{"a change of many clusters", unTargeting},
 		{"a hold", holds},
 		{"a lost Content", lostContents},
+		{"a source of a copy", copiesOfTheWorkspace},
 		{"a rule of the workspace", rules},
 		{"a kind that is not served", kindsNotServed},
 	} {

@@ -36,6 +36,8 @@ const agentName = "flotilla-agent"
 // All hands back every object on the cluster and returns how many there were. It refuses while the agent runs, which would
 // only take them again.
 func All(ctx context.Context, cluster *rest.Config) (int, error) {
+	cluster = rest.CopyConfig(cluster)
+	cluster.WarningHandler = rest.NoWarnings{} // every kind is looked at, deprecated ones too
 	objects, err := metadata.NewForConfig(metadata.ConfigFor(cluster))
 	if err != nil {
 		return 0, err
@@ -58,6 +60,9 @@ func All(ctx context.Context, cluster *rest.Config) (int, error) {
 		}
 		for i := range list.Items {
 			m := &list.Items[i]
+			if m.Annotations[v1alpha1.OwnerAnnotation] == "" {
+				continue // a controller copied the label, as from a Service to its Endpoints
+			}
 			if err := one(ctx, objects.Resource(kind).Namespace(m.Namespace), m); err != nil {
 				return count, fmt.Errorf("handing back %s %s/%s: %w", kind.GroupResource(), m.Namespace, m.Name, err)
 			}
@@ -116,32 +121,51 @@ func kindsOf(cluster *rest.Config) ([]schema.GroupVersionResource, error) {
 	return kinds, nil
 }
 
+// tries bounds how often an object that moves is read anew.
+const tries = 5
+
 // one changes a single object, bound to what was read.
 func one(ctx context.Context, objects metadata.ResourceInterface, m *metav1.PartialObjectMetadata) error {
+	for try := 1; ; try++ {
+		data, err := patch(m)
+		if err != nil {
+			return err
+		}
+		_, err = objects.Patch(ctx, m.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: v1alpha1.FleetFieldManager})
+		if err == nil || apierrors.IsNotFound(err) {
+			return nil
+		}
+		if try == tries || !apierrors.IsConflict(err) {
+			return err
+		}
+		if m, err = objects.Get(ctx, m.Name, metav1.GetOptions{}); err != nil {
+			return err
+		}
+	}
+}
+
+// patch takes our marks off an object and gives its fields back.
+func patch(m *metav1.PartialObjectMetadata) ([]byte, error) {
 	operations := []map[string]any{
 		{"op": "replace", "path": "/metadata/resourceVersion", "value": m.ResourceVersion},
-		{"op": "remove", "path": "/metadata/labels/" + fields.Escape(v1alpha1.OwnedLabel)},
 	}
-	if _, has := m.Annotations[v1alpha1.OwnerAnnotation]; has {
-		operations = append(operations, map[string]any{"op": "remove", "path": "/metadata/annotations/" + fields.Escape(v1alpha1.OwnerAnnotation)})
+	for path, value := range map[string]string{
+		"/metadata/labels/" + fields.Escape(v1alpha1.OwnedLabel):           m.Labels[v1alpha1.OwnedLabel],
+		"/metadata/annotations/" + fields.Escape(v1alpha1.OwnerAnnotation): m.Annotations[v1alpha1.OwnerAnnotation],
+	} {
+		if value != "" {
+			operations = append(operations, map[string]any{"op": "remove", "path": path})
+		}
 	}
 	u := &unstructured.Unstructured{Object: map[string]any{}}
 	u.SetManagedFields(m.ManagedFields)
 	ours := []ssa.FieldManager{{Name: v1alpha1.AgentFieldManager, OperationType: metav1.ManagedFieldsOperationApply, ExactMatch: true}}
 	entries, err := ssa.PatchReplaceFieldsManagers(u, ours, v1alpha1.FleetFieldManager)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range entries {
 		operations = append(operations, map[string]any{"op": e.Operation, "path": e.Path, "value": e.Value})
 	}
-	data, err := json.Marshal(operations)
-	if err != nil {
-		return err
-	}
-	_, err = objects.Patch(ctx, m.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: v1alpha1.FleetFieldManager})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
+	return json.Marshal(operations)
 }

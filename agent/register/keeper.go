@@ -197,6 +197,11 @@ func (k *Keeper) Renew(ctx context.Context, id Identity, hub Renewer) {
 	}
 }
 
+// JoinedWith tells whether an identity, as IdentitySecret holds it, came from a token: an agent that has it does not ask again.
+func JoinedWith(identity *corev1.Secret, token string) bool {
+	return string(identity.Data["joinedWith"]) == digest(token)
+}
+
 func digest(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

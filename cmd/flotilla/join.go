@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"flotilla.io/flotilla/agent/register"
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/target"
 	"flotilla.io/flotilla/embedded"
@@ -60,7 +62,7 @@ func join(ctx context.Context, out io.Writer, o joinOptions) error {
 	if err != nil {
 		return err
 	}
-	cfg, _, err := embedded.Connect(o.cluster.kubeconfig, o.cluster.context)
+	cfg, cluster, err := embedded.Connect(o.cluster.kubeconfig, o.cluster.context)
 	if err != nil {
 		return err
 	}
@@ -76,6 +78,10 @@ func join(ctx context.Context, out io.Writer, o joinOptions) error {
 		}
 		if err := to.Agent(ctx, values, true); err != nil {
 			return err
+		}
+		if name := joinedAs(ctx, cluster, values["token"]); name != "" {
+			fmt.Fprintf(out, "the agent is installed; it had joined with this token before, as cluster %s/%s\n", o.workspace, name)
+			return nil
 		}
 		fmt.Fprintln(out, "the agent is installed; waiting until it has joined")
 		return awaitJoined(ctx, out, hub, o, began)
@@ -114,6 +120,16 @@ func joinValues(ctx context.Context, hub client.Client, o joinOptions) (map[stri
 		values["labels"] = labels
 	}
 	return values, nil
+}
+
+// joinedAs is the name under which a cluster has joined with a token already; "" if it has not.
+func joinedAs(ctx context.Context, cluster client.Client, token any) string {
+	identity := &corev1.Secret{}
+	err := cluster.Get(ctx, client.ObjectKey{Namespace: fleet.SystemNamespace, Name: register.IdentitySecret}, identity)
+	if text, ok := token.(string); err != nil || !ok || !register.JoinedWith(identity, text) {
+		return ""
+	}
+	return string(identity.Data["clusterName"])
 }
 
 // joinLocal runs the agent beside the cluster until ctx ends.

@@ -38,6 +38,7 @@ kubectl --context hub wait crd --all --for=condition=Established --timeout=1m`)
 	p.apply("edge-1", p.read("testdata/cluster.yaml"))
 	must(p.T, os.CopyFS(filepath.Join(p.dir, "shop"), os.DirFS("testdata/repo/shop")))
 	p.deploy("shop", "shop", p.sh(`helm template shop ./shop -n shop --set replicas=3,cluster=edge-1`))
+	p.deploy("legacy-tool", "legacy", p.read("testdata/repo/legacy/legacy.yaml"))
 	p.deploy("fleet-agent-edge-1", "cattle-fleet-system", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: the-agent-of-fleet}\n")
 }
 

@@ -15,6 +15,9 @@ import (
 // seen is what must not change about an object: its UID and generation, a Deployment's template, a Pod's restarts.
 type seen map[string]string
 
+// bundled are the namespaces of the bundles, and none.
+var bundled = []string{"", "web", "shop", "legacy"}
+
 // deployed is all that runs on the cluster in the bundles' namespaces.
 func (p *place) deployed() seen {
 	p.Helper()
@@ -52,7 +55,7 @@ func (p *place) add(s seen, where *side, kind string) {
 	list.SetKind(name + "List")
 	must(p.T, where.client.List(context.Background(), list))
 	for _, u := range list.Items {
-		if ns := u.GetNamespace(); ns != "web" && ns != "shop" && ns != "" || ns == "" && name == "Namespace" && !slices.Contains([]string{"web", "shop"}, u.GetName()) {
+		if ns := u.GetNamespace(); !slices.Contains(bundled, ns) || name == "Namespace" && !slices.Contains(bundled, u.GetName()) {
 			continue
 		}
 		about := map[string]any{"uid": u.GetUID(), "generation": u.GetGeneration()}

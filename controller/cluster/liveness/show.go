@@ -25,6 +25,7 @@ func (l *Liveness) Show(c *fleet.Cluster) {
 	covered := ready != nil && (ready.Reason == ReasonAgentLost || ready.Reason == ReasonWaitCheckIn)
 	switch {
 	case seen.IsZero():
+		c.Status.Agent.LastSeen = metav1.Time{} // one that is there is of Fleet's agent
 		cover(c, fleet.DisplayWaitCheckIn, ReasonWaitCheckIn, "the agent has not reported yet")
 	case lost:
 		c.Status.Agent.LastSeen = metav1.NewTime(seen)

@@ -38,7 +38,7 @@ var (
 )
 
 func TestEveryRelativeLinkResolves(t *testing.T) {
-	for _, file := range append(pages(t), "../README.md", "../examples/README.md") {
+	for _, file := range append(pages(t), "../README.md", "../examples/README.md", "../examples/features/README.md") {
 		for _, found := range link.FindAllStringSubmatch(prose(t, file), -1) {
 			if err := resolve(t, file, found[1]); err != nil {
 				t.Errorf("%s: link to %s: %v", file, found[1], err)

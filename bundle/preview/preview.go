@@ -27,8 +27,10 @@ type Fleet struct {
 // Outcome is one bundle on one cluster.
 type Outcome struct {
 	Cluster, Bundle string
+	Spec            *v1alpha1.BundleSpec // of the bundle, as it was read
 	// Target is the name of the target that picked the cluster, "" where the bundle is not for it.
 	Target  string
+	Options v1alpha1.BundleDeploymentOptions // merged and filled in for the cluster
 	Objects []*unstructured.Unstructured
 	Origins []v1alpha1.ValueOrigin
 	Err     error
@@ -75,7 +77,7 @@ func newShown(f *reader.Found, groups []v1alpha1.ClusterGroup) (*shown, error) {
 }
 
 func (s *shown) on(ctx context.Context, c *v1alpha1.Cluster, caps *render.Capabilities) Outcome {
-	out := Outcome{Cluster: c.Name, Bundle: s.found.Bundle.Name}
+	out := Outcome{Cluster: c.Name, Bundle: s.found.Bundle.Name, Spec: &s.found.Bundle.Spec}
 	match, err := s.matcher.Match(c)
 	if err != nil || match == nil {
 		if err != nil {
@@ -83,7 +85,7 @@ func (s *shown) on(ctx context.Context, c *v1alpha1.Cluster, caps *render.Capabi
 		}
 		return out
 	}
-	out.Target, out.Origins = match.Target, match.Origins
+	out.Target, out.Options, out.Origins = match.Target, match.Options, match.Origins
 	in := render.Input{Bundle: out.Bundle, Files: s.found.Files, Options: match.Options}
 	if out.Objects, err = s.render(ctx, in, caps); err != nil {
 		out.Err = fmt.Errorf("bundle %s: %w", out.Bundle, err)

@@ -22,6 +22,8 @@ func TestEachRuleBites(t *testing.T) {
 		{"bundle imports the controller", "bundle/layer", module + "/controller/rollout", "bundle imports only bundle, api; broken by\n\tbundle/layer → controller/rollout"},
 		{"bundle imports the agent", "bundle/layer", module + "/agent/health", "broken by\n\tbundle/layer → agent/health"},
 		{"bundle imports a command's world", "bundle/layer", module + "/demo", "broken by\n\tbundle/layer → demo"},
+		{"bundle imports the pipeline", "bundle/lint", module + "/pipeline", "broken by\n\tbundle/lint → pipeline"},
+		{"the controller imports what looks into it", "controller/status", module + "/support/snapshot", "broken by\n\tcontroller/status → support/snapshot"},
 		{"bundle connects to a cluster", "bundle/layer", "k8s.io/client-go/rest", "broken by\n\tbundle/layer → k8s.io/client-go/rest"},
 		{"bundle takes a client through a library", "bundle/layer", "k8s.io/client-go/kubernetes", "broken by\n\tbundle/layer → k8s.io/client-go/kubernetes → k8s.io/client-go/"},
 		{"bundle takes controller-runtime's client", "bundle/target", client, "broken by\n\tbundle/target → " + client},

@@ -25,6 +25,7 @@ import (
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/bundle/layer"
 	"flotilla.io/flotilla/bundle/render"
+	"flotilla.io/flotilla/bundle/target"
 )
 
 // Cluster is where a pipeline deploys to, with the rights of whoever runs it.
@@ -90,7 +91,13 @@ func (d Deployment) owner() apply.Owner {
 	return apply.Owner{ClusterNamespace: d.Object.Namespace, Deployment: d.Object.Name}
 }
 
+// entries renders the deployment. What needs an agent, or is not served yet, must not be passed over in silence.
 func (d Deployment) entries(ctx context.Context, caps *render.Capabilities) ([]layer.Entry, error) {
+	for _, n := range target.NotServedOptions(&d.Object.Spec.Options) {
+		if n.Blocks {
+			return nil, fmt.Errorf("bundle %s: %s is not served yet: %s", d.Object.Name, n.Field, n.Why)
+		}
+	}
 	out, err := render.Render(ctx, d.input(), caps)
 	if err != nil {
 		return nil, fmt.Errorf("bundle %s: %w", d.Object.Name, err)

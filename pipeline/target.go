@@ -15,6 +15,7 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/target"
 	"flotilla.io/flotilla/controller/bundle"
+	"flotilla.io/flotilla/controller/policy"
 	"flotilla.io/flotilla/controller/values"
 )
 
@@ -48,6 +49,15 @@ func Target(ctx context.Context, hub client.Client, b *fleet.Bundle) (*Targeted,
 	if err != nil {
 		return nil, fmt.Errorf("bundle %s: %w", b.Name, err)
 	}
+	rules, err := policy.Load(ctx, hub, b.Namespace)
+	if err == nil {
+		err = rules.Bundle(whole)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bundle %s: %w", b.Name, err)
+	}
+	whole = whole.DeepCopy()
+	rules.Bind(&whole.Spec)
 	out := &Targeted{Content: content}
 	workspaces, err := bundle.Workspaces(ctx, hub, b)
 	if err != nil {

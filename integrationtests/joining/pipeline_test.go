@@ -55,6 +55,7 @@ func pipeline(t *testing.T, w *world.World) {
 		there.Kubectl("a", "-n", "shop", "delete", "configmap", "foreign")
 		job.runs(t, deploy)
 	})
+	t.Run("target tells what decided, and leaves out a cluster that lacks a value", func(t *testing.T) { job.targets(t, in(t, w)) })
 	t.Run("apply writes a bundle to the hub, its values to a Secret, and nothing when nothing changed", func(t *testing.T) { job.applies(t, in(t, w)) })
 	t.Run("bundles of a GitRepo are left to it", func(t *testing.T) {
 		job.write(t, map[string]string{"app/x.yaml": fmt.Sprintf(configMap, "x", "y")})
@@ -95,6 +96,27 @@ func (j job) runs(t *testing.T, command string) string {
 	return out
 }
 
+func (j job) targets(t *testing.T, w *world.World) {
+	j.write(t, map[string]string{
+		"zoned/fleet.yaml": "helm: {values: {zone: \"${ .ClusterLabels.zone }\"}}\noverrideTargets: [{name: all, clusterSelector: {}}]\n",
+		"zoned/Chart.yaml": "apiVersion: v2\nname: zoned\nversion: 1.0.0\n",
+		"plain/fleet.yaml": "overrideTargets: [{name: all, clusterSelector: {}}]\n",
+		"plain/x.yaml":     fmt.Sprintf(configMap, "x", "y"),
+	})
+	w.Kubectl("hub", "-n", world.Workspace, "label", "clusters.fleet.cattle.io", "a", "zone=north")
+	j.runs(t, "fleet apply -o both.yaml -n fleet-default shop zoned plain")
+	out, err := j.p.In(t).Runs(j.dir, j.command("fleet target -b both.yaml -l 2>dumped"))
+	if n := strings.Count(out, "kind: Content"); terminal.ExitCode(err) != 2 || n != 2 || strings.Count(out, "kind: BundleDeployment") != 3 || !has(out, "zone: north") {
+		t.Errorf("it ends with %v and prints\n%s", err, out)
+	}
+	told, err := os.ReadFile(filepath.Join(j.dir, "dumped"))
+	must(t, err)
+	if !has(string(told), "- Cluster:", "ClusterGroups:", "DeploymentID: s-", "cluster fleet-default/b: helm.values.zone: the cluster has no label \"zone\"", "flotilla: 1 cluster left out") {
+		t.Errorf("it tells\n%s", told)
+	}
+	w.Kubectl("hub", "-n", world.Workspace, "label", "clusters.fleet.cattle.io", "a", "zone-")
+}
+
 func (j job) applies(t *testing.T, w *world.World) {
 	const command = "fleet apply -n fleet-default shop web"
 	if out := j.runs(t, command); !has(out, "created (bundle): fleet-default/shop-web") {
@@ -105,8 +127,10 @@ func (j job) applies(t *testing.T, w *world.World) {
 	if text := w.Kubectl("hub", "-n", world.Workspace, "get", "bundle", "shop-web", "-o", "yaml"); strings.Contains(text, "hunter2") {
 		t.Errorf("the bundle shows its values:\n%s", text)
 	}
-	if out := j.runs(t, command); !has(out, "unchanged (bundle): fleet-default/shop-web") {
-		t.Errorf("again it says\n%s", out)
+	for _, again := range []string{command, "fleet apply -o - -n fleet-default shop web | fleet apply -n fleet-default -f - shop-web"} {
+		if out := j.runs(t, again); !has(out, "unchanged (bundle): fleet-default/shop-web") {
+			t.Errorf("again it says\n%s", out)
+		}
 	}
 	w.Kubectl("hub", "-n", world.Workspace, "annotate", "bundle", "shop-web", "flotilla.io/hold=looking")
 	j.write(t, map[string]string{"web/templates/cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {text: changed}\n"})

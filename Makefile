@@ -35,7 +35,7 @@ vet:
 images: ## Build the images of hub and agent into dist/images; REGISTRY=HOST pushes them too
 	@for arch in amd64 arm64; do \
 		echo "flotilla: building for linux/$$arch; the first time that takes some minutes"; \
-		GOOS=linux GOARCH=$$arch go build -trimpath \
+		GOOS=linux GOARCH=$$arch go build -trimpath -buildvcs=auto \
 			-ldflags "-s -w -X main.version=$$(sed -n 's/^appVersion: //p' charts/flotilla/Chart.yaml)" \
 			-o dist/programs/linux-$$arch/ ./cmd/flotilla-controller ./cmd/flotilla-agent || exit 1; \
 	done

@@ -84,8 +84,10 @@ func TestTheLayoutIsWhole(t *testing.T) {
 		for _, one := range all.Manifests {
 			got = append(got, product.Annotations["io.containerd.image.name"]+" "+one.Platform.String())
 		}
-		if all.Annotations["org.opencontainers.image.title"] == "" {
-			t.Errorf("the index of %s is annotated with %v", got, all.Annotations)
+		for key, want := range map[string]string{"version": "0.1.0", "revision": "c0ffee", "created": "2026-01-02T03:04:05Z"} {
+			if value := all.Annotations["org.opencontainers.image."+key]; value != want {
+				t.Errorf("the index is annotated with %s %q, want %q", key, value, want)
+			}
 		}
 	}
 	want := "ghcr.io/flotilla/flotilla-controller:0.1.0 linux/amd64, ghcr.io/flotilla/flotilla-controller:0.1.0 linux/arm64, " +

@@ -58,8 +58,12 @@ func (i *importing) apart(s set, needs map[input][]string) (apps []app, err erro
 	for _, part := range parts {
 		r := &reading{importing: i, s: part, needs: map[input][]string{}}
 		more, err := r.application()
+		if err == nil && len(r.needs) > 0 {
+			err = &problem{s.at, why + ", and " + part.place.String() + " has none; nothing is written for it"}
+		}
 		if err != nil {
-			return nil, err
+			i.report.lose(err)
+			continue
 		}
 		apps = append(apps, more...)
 	}
@@ -89,6 +93,12 @@ func (i *importing) parts(s set, needs map[input][]string) (parts []set) {
 				value, ok = c.server, c.server != ""
 			}
 			need := metav1.LabelSelectorRequirement{Key: in.key, Operator: metav1.LabelSelectorOpDoesNotExist}
+			if in.key == "" && values != nil {
+				for key, value := range values {
+					part.bound[input{in.kind, key}] = value
+				}
+				part.bound[in] = "all"
+			}
 			if ok {
 				part.bound[in] = value
 				need.Operator, need.Values = metav1.LabelSelectorOpIn, []string{value}
@@ -110,6 +120,7 @@ type reading struct {
 	*importing
 	s     set
 	needs map[input][]string // what is asked for by fields that cannot be templates, and these
+	left  []string           // notes on what is no parameter
 	err   error              // the first
 }
 
@@ -120,6 +131,9 @@ func (r *reading) fill(where, template string) text {
 	filled, err := r.evaluate(template, r.s)
 	if err != nil {
 		r.fail(where, err.Error())
+	}
+	if left := tag.FindString(filled.fixed()); left != "" && !r.goTemplate {
+		r.left = append(r.left, fmt.Sprintf("%s: the generators give no %s, and it stays as it is", where, left))
 	}
 	for _, in := range filled.inputs() {
 		r.asked[in] = true
@@ -134,6 +148,9 @@ func (r *reading) fill(where, template string) text {
 func (r *reading) fixed(n *node, key string) string { return r.settle(n.at(key), r.text(n, key)) }
 
 func (r *reading) settle(where string, filled text) string {
+	if left := tag.FindString(filled.fixed()); left != "" {
+		r.fail(where, "the generators give no "+left)
+	}
 	for _, in := range filled.inputs() {
 		r.needs[in] = append(r.needs[in], where)
 	}
@@ -176,6 +193,11 @@ func (r *reading) application() ([]app, error) {
 	apps := r.sources(spec, one, name)
 	for _, n := range []*node{meta, spec, t} {
 		n.rest(r.report)
+	}
+	if r.err == nil {
+		for _, note := range r.left {
+			r.report.note(note)
+		}
 	}
 	return apps, r.err
 }

@@ -193,7 +193,8 @@ func (i *importing) nameOf(server string) (string, error) {
 		}
 	}
 	if server == "https://kubernetes.default.svc" {
-		return "in-cluster", nil // Argo CD's name for the cluster that it is on
+		i.report.note("in-cluster is the cluster that Argo CD is on: its Cluster is to have that name, or put another into the targets")
+		return "in-cluster", nil
 	}
 	return "", fmt.Errorf("which cluster is at %s? give --clusters with Argo CD's cluster Secrets", server)
 }

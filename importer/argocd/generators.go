@@ -52,6 +52,9 @@ func (i *importing) generate(g *node, outer *set) ([]set, error) {
 	return sets, nil
 }
 
+// secretType is the label by which Argo CD knows the Secrets of its clusters.
+const secretType = "argocd.argoproj.io/secret-type"
+
 // clusters is one set for all clusters of a selector.
 func (i *importing) clusters(g *node, outer *set) ([]set, error) {
 	selector, err := i.deep(g.object("selector"), outer)
@@ -63,7 +66,9 @@ func (i *importing) clusters(g *node, outer *set) ([]set, error) {
 	if err := json.Unmarshal(data, &read); err != nil {
 		return nil, &problem{g.at("selector"), err.Error()}
 	}
-	s := set{cluster: true, place: placeOf(&read), template: g.object("template"), at: g.path}.clone()
+	where := placeOf(&read)
+	where.needs = slices.DeleteFunc(where.needs, func(n metav1.LabelSelectorRequirement) bool { return n.Key == secretType }) // of all of them
+	s := set{cluster: true, place: where, template: g.object("template"), at: g.path}.clone()
 	s.params = params{
 		"name": input{kind: "name"}, "nameNormalized": input{kind: "name"}, "server": input{kind: "server"},
 		"metadata": map[string]any{"labels": attributes("label"), "annotations": attributes("annotation")},

@@ -97,14 +97,24 @@ func (r *reading) values(h *node) map[string]any {
 	filled := r.fill(h.at("values"), plain)
 	held, restore := filled.held()
 	var document goyaml.Node
-	if err := goyaml.Unmarshal([]byte(held), &document); err != nil {
-		r.fail(h.at("values"), "with its templates filled in it is no YAML")
+	err := goyaml.Unmarshal([]byte(held), &document)
+	if err != nil && filled.varies() {
+		r.settle(h.at("values"), filled) // a condition around several values, perhaps
 		return map[string]any{}
+	}
+	if err != nil {
+		r.fail(h.at("values"), "with its templates filled in it is no YAML")
 	}
 	if len(document.Content) == 0 {
 		return map[string]any{}
 	}
-	values, ok := leavesOf(document.Content[0], restore).(map[string]any)
+	values, ok := leavesOf(document.Content[0], func(part string) text {
+		restored := restore(part)
+		if !restored.whole() {
+			r.settle(h.at("values"), filled) // a condition around several values does not survive their being sorted
+		}
+		return restored
+	}).(map[string]any)
 	if !ok {
 		r.fail(h.at("values"), "it is no object")
 		return map[string]any{}
@@ -201,8 +211,8 @@ func writtenValues(value any, template bool) any {
 		return out
 	case leaf:
 		switch {
-		case value.isText && value.expression() != "":
-			return "${ " + value.expression() + " | quote }"
+		case value.isText && value.varies():
+			return value.quoted()
 		case value.varies():
 			return value.template()
 		case value.isText && template:

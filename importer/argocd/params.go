@@ -76,8 +76,13 @@ func (s set) lookup(path []string) (any, bool) {
 			return nil, false
 		}
 	}
-	if in, ok := at.(input); ok {
-		return s.resolve(in), true
+	switch value := at.(type) {
+	case input:
+		return s.resolve(value), true
+	case attributes:
+		if _, all := s.bound[input{kind: string(value)}]; all {
+			return s.known(value), true
+		}
 	}
 	return at, true
 }

@@ -158,7 +158,7 @@ func clustersOf(data []byte) (all []cluster, err error) {
 		switch document["kind"] {
 		case "Cluster":
 		case "Secret":
-			if c.labels["argocd.argoproj.io/secret-type"] != "cluster" {
+			if c.labels[secretType] != "cluster" {
 				continue
 			}
 			if c.name, c.server = secretText(document, "name"), secretText(document, "server"); c.name == "" {

@@ -105,7 +105,7 @@ func (r *reading) directory(source *node, one *app, isChart bool) {
 	}
 	d.take("include", "jsonnet")
 	d.rest(r.report)
-	if isChart || source.has("kustomize") || one.path == "" {
+	if isChart || source.has("kustomize") || one.path == "" || len(r.needs) > 0 {
 		return
 	}
 	tree, known := r.trees[one.repo]

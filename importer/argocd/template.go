@@ -67,13 +67,14 @@ func (i *importing) evaluate(template string, s set) (text, error) {
 
 var tag = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
 
-// evaluatePlain fills in {{key}}. Argo CD knows keys only; a pipeline behind a key, which many write, is carried as it is meant.
+// evaluatePlain fills in {{key}}. What is no key stays, as in Argo CD: it may be a template of somebody else's. Argo CD knows keys
+// only; a pipeline behind a key, which many write, is carried as it is meant.
 func evaluatePlain(template string, s set) (out text, err error) {
 	from := 0
 	for _, found := range tag.FindAllStringSubmatchIndex(template, -1) {
 		out = append(out, literal(template[from:found[0]])...)
 		from = found[1]
-		value, err := plainTag(strings.TrimSpace(template[found[2]:found[3]]), s)
+		value, err := plainTag(template[found[2]:found[3]], s)
 		if err != nil {
 			return nil, err
 		}
@@ -82,12 +83,13 @@ func evaluatePlain(template string, s set) (out text, err error) {
 	return append(out, literal(template[from:])...), nil
 }
 
-func plainTag(inside string, s set) (text, error) {
+func plainTag(written string, s set) (text, error) {
+	inside := strings.TrimSpace(written)
 	key, pipeline, piped := strings.Cut(inside, "|")
 	key = strings.TrimSpace(key)
 	value, ok := s.flat(key)
 	if !ok {
-		return nil, fmt.Errorf("{{%s}}: the generators give no %q", inside, key)
+		return literal("{{" + written + "}}"), nil
 	}
 	if !piped {
 		return textOf(value)

@@ -1,7 +1,9 @@
 package argocd
 
 import (
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -59,6 +61,44 @@ func (t text) inputs() (all []input) {
 		all = append(all, p.inputs...)
 	}
 	return all
+}
+
+// whole tells whether all conditions of a text end in it, and no variable is left over for another.
+func (t text) whole() bool {
+	depth := 0
+	for _, p := range t {
+		switch {
+		case !p.control || p.action == "else" && depth > 0:
+		case strings.HasPrefix(p.action, "if "):
+			depth++
+		case p.action == "end" && depth > 0:
+			depth--
+		default:
+			return false
+		}
+	}
+	return depth == 0
+}
+
+var letter = regexp.MustCompile(`[A-Za-z]`)
+
+// quoted is the template for a value that is a text, whatever its filling looks like.
+func (t text) quoted() string {
+	if e := t.expression(); e != "" {
+		return "${ " + e + " | quote }"
+	}
+	if letter.MatchString(t.fixed()) || slices.ContainsFunc(t, func(p piece) bool { return p.control }) {
+		return t.template() // with a letter it is no number
+	}
+	words := []string{"print"}
+	for _, p := range t {
+		if p.action == "" {
+			words = append(words, strconv.Quote(p.literal))
+		} else {
+			words = append(words, "("+p.action+")")
+		}
+	}
+	return "${ " + strings.Join(words, " ") + " | quote }"
 }
 
 // fixed is a text that does not vary.

@@ -117,6 +117,15 @@ func isDefinition(key layer.Key) bool {
 	return key.Group == "" && key.Kind == "Namespace" || key.Group == "apiextensions.k8s.io" && key.Kind == "CustomResourceDefinition"
 }
 
+// allowed tells whether the workspace's rules let the deployment change anything where it goes.
+func (b *batch) allowed(ctx context.Context) error {
+	o := b.deployment.record.Target().Options
+	if o.AllowedTargetNamespaceSelector == nil {
+		return nil
+	}
+	return apply.AllowedNamespace(ctx, b.deployment.account, apply.PlacementOf(o), o.AllowedTargetNamespaceSelector)
+}
+
 // namespace makes the namespace that the bundle deploys into, if any object goes there.
 func (b *batch) namespace(ctx context.Context, objects []plan.Wanted) error {
 	o := b.deployment.record.Target().Options

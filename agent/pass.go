@@ -189,6 +189,11 @@ func (e *engine) carryOut(ctx context.Context, d *deployment, steps []plan.Step)
 		errs = append(errs, fmt.Errorf("%s belongs to bundle %s already; remove it from one of the two", s.Key, s.Other))
 	}
 	work := &batch{engine: e, deployment: d}
+	if len(by[plan.Apply]) > 0 || !d.placed {
+		if err := work.allowed(ctx); err != nil {
+			errs, by[plan.Apply] = append(errs, err), nil
+		}
+	}
 	if len(by[plan.Apply]) > 0 {
 		errs = append(errs, work.apply(ctx, by[plan.Apply])...)
 	}

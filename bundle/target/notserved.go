@@ -65,7 +65,6 @@ func NotServedOptions(o *v1alpha1.BundleDeploymentOptions) []Unserved {
 }
 
 func (l *list) options(path string, o *v1alpha1.BundleDeploymentOptions) {
-	l.add(o.AllowedTargetNamespaceSelector != nil, path+".allowedTargetNamespaceSelector", true, "namespaces are not yet restricted by label")
 	if o.Helm != nil {
 		l.helm(path+".helm", o.Helm)
 	}

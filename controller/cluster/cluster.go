@@ -68,6 +68,7 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 		return err
 	}
 	c, reader, events := mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder(fleet.ControllerFieldManager)
+	cfg.Liveness.Events = events
 	for _, part := range []struct {
 		name       string
 		reconciler interface{ Setup(ctrl.Manager) error }

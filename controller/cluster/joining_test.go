@@ -99,6 +99,8 @@ func TestRefusals(t *testing.T) {
 		}
 		return nil
 	})
+	wantEvent(t, get(t, ws, "short", &fleet.ClusterRegistrationToken{}), fleet.ReasonTokenExpired, "")
+	wantEvent(t, get(t, ws, "once", &fleet.ClusterRegistrationToken{}), fleet.ReasonTokenUsed, "")
 
 	borrow := func(v token.Values, name string) token.Values { v.TokenName = name; return v }
 	label := func(key, value string) func(*joiner) {
@@ -147,14 +149,14 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// wantEvent waits for an event about obj.
+// wantEvent waits for an event about obj. An empty note is any.
 func wantEvent(t *testing.T, obj client.Object, reason, note string) {
 	t.Helper()
 	eventually(t, func() error {
 		list := &eventsv1.EventList{}
 		must(t, theHub.client.List(t.Context(), list, client.InNamespace(obj.GetNamespace())))
 		for _, e := range list.Items {
-			if e.Regarding.UID == obj.GetUID() && e.Reason == reason && e.Note == note {
+			if e.Regarding.UID == obj.GetUID() && e.Reason == reason && (note == "" || e.Note == note) {
 				return nil
 			}
 		}

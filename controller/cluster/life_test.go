@@ -73,6 +73,19 @@ func TestALostClusterIsUnknown(t *testing.T) {
 	if anotherController(t).Lost(c.ClusterNamespace) {
 		t.Error("a controller that was started anew takes a well cluster for lost")
 	}
+	edge, join := get(t, ws, "edge", &fleet.Cluster{}), get(t, ws, "join", &fleet.ClusterRegistrationToken{})
+	for _, row := range []struct {
+		rule         string
+		about        client.Object
+		reason, says string
+	}{
+		{"a token that is ready is told of", join, "Issued", "the values for an agent are in secret join"},
+		{"the first report of a cluster is", edge, liveness.ReasonCheckedIn, "the agent reports for the first time"},
+		{"a cluster that is lost is", edge, liveness.ReasonAgentLost, ""},
+		{"and one that is back", edge, liveness.ReasonAgentBack, "the agent renews its lease again"},
+	} {
+		t.Run(row.rule, func(t *testing.T) { wantEvent(t, row.about, row.reason, row.says) })
+	}
 }
 
 // anotherController is what a controller knows that was started just now.

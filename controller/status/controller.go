@@ -46,6 +46,8 @@ type Liveness interface {
 	LastSeen(clusterNamespace string) time.Time
 	// Show puts that a cluster is lost or was never seen over what its deployments say.
 	Show(*fleet.Cluster)
+	// Turned tells of a cluster that was first seen, lost or found again by a write of its status.
+	Turned(before, after *fleet.Cluster)
 	// Source brings clusters that are seen first, lost or found again.
 	Source(handler.EventHandler) source.Source
 }

@@ -144,7 +144,7 @@ func (r *Reconciler) cluster(ctx context.Context, req ctrl.Request) (ctrl.Result
 		of.add(bd, e.state == fleet.Ready)
 	}
 	now := c.DeepCopy()
-	return conflictIsLater(Patch(ctx, r.Client, now, func() {
+	err = Patch(ctx, r.Client, now, func() {
 		st := &now.Status
 		st.Summary, st.ResourceCounts = t.result(), counts
 		st.ReadyGitRepos, st.DesiredReadyGitRepos = of.count(ctx, r.Client, &fleet.GitRepo{})
@@ -155,7 +155,11 @@ func (r *Reconciler) cluster(ctx context.Context, req ctrl.Request) (ctrl.Result
 			setReady(&now.Status.Conditions, t.message("Bundle"))
 		}
 		r.Liveness.Show(now)
-	}))
+	})
+	if err == nil {
+		r.Liveness.Turned(c, now)
+	}
+	return conflictIsLater(err)
 }
 
 // sources are the GitRepos and HelmOps that a cluster has deployments of, and whether one of those is ready.

@@ -136,8 +136,8 @@ func (r *Reconciler) walk(ctx context.Context, in *run) (string, error) {
 
 // report writes the conditions that this reconciler owns, and what the lease says.
 func (r *Reconciler) report(ctx context.Context, in *run, reason string, err error) error {
-	now := in.cluster
-	return status.Patch(ctx, r.Client, now, func() {
+	before, now := in.cluster.DeepCopy(), in.cluster
+	patchErr := status.Patch(ctx, r.Client, now, func() {
 		conditions := &now.Status.Conditions
 		if err != nil {
 			if fleet.SetCondition(conditions, fleet.ConditionProcessed, corev1.ConditionFalse, reason, err.Error()) {
@@ -154,6 +154,10 @@ func (r *Reconciler) report(ctx context.Context, in *run, reason string, err err
 		}
 		r.Liveness.Show(now)
 	})
+	if patchErr == nil {
+		r.Liveness.Turned(before, now)
+	}
+	return patchErr
 }
 
 // leave is what deleting a Cluster does.

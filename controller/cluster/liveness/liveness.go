@@ -17,6 +17,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,6 +42,9 @@ const (
 
 // Liveness is what is known of all clusters. Its methods are safe for concurrent use.
 type Liveness struct {
+	// Events, if set, are told of clusters that turn.
+	Events events.EventRecorder
+
 	clock clock.Clock
 	wake  chan struct{}
 

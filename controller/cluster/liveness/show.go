@@ -16,6 +16,38 @@ const (
 	ReasonWaitCheckIn = "WaitCheckIn"
 )
 
+// Reasons of events, besides ReasonAgentLost.
+const (
+	ReasonAgentBack = "AgentBack"
+	ReasonCheckedIn = "CheckedIn"
+)
+
+// Turned makes an event of what a write of a Cluster's status said first: that its agent reported for the first time, is lost,
+// or is back. Whoever writes Ready calls it with the status before and after, once it is written: the write that loses a race
+// says nothing.
+func (l *Liveness) Turned(before, after *fleet.Cluster) {
+	was, is, recorder := readyReason(before), readyReason(after), l.Events
+	if recorder == nil {
+		return
+	}
+	switch {
+	case was == is:
+	case is == ReasonAgentLost:
+		recorder.Eventf(after, nil, corev1.EventTypeWarning, is, "Watch", "%s", fleet.Condition(after.Status.Conditions, fleet.ConditionReady).Message)
+	case was == ReasonAgentLost:
+		recorder.Eventf(after, nil, corev1.EventTypeNormal, ReasonAgentBack, "Watch", "the agent renews its lease again")
+	case was == ReasonWaitCheckIn:
+		recorder.Eventf(after, nil, corev1.EventTypeNormal, ReasonCheckedIn, "Watch", "the agent reports for the first time")
+	}
+}
+
+func readyReason(c *fleet.Cluster) string {
+	if ready := fleet.Condition(c.Status.Conditions, fleet.ConditionReady); ready != nil {
+		return ready.Reason
+	}
+	return ""
+}
+
 // Show puts what is known of a cluster's agent over what its deployments say: for a lost one, and for one that was never
 // seen, condition Ready is Unknown and display.state says which; agent.lastSeen moves with those turns only. Whoever
 // writes a Cluster's Ready calls it last, so that all write the same.

@@ -132,10 +132,22 @@ func (r *Reconciler) report(ctx context.Context, in *run, reason string, err err
 				condition = corev1.ConditionFalse
 			}
 		}
-		if fleet.SetCondition(&t.Status.Conditions, fleet.ConditionReady, condition, reason, message) && err != nil {
-			r.Events.Eventf(t, nil, corev1.EventTypeWarning, reason, "Issue", "%s", message)
+		if fleet.SetCondition(&t.Status.Conditions, fleet.ConditionReady, condition, reason, message) {
+			r.tell(t, reason, message, err)
 		}
 	})
+}
+
+// tell makes an event of each turn of a token: it is good, it is over, or something is wrong.
+func (r *Reconciler) tell(t *fleet.ClusterRegistrationToken, reason, message string, err error) {
+	switch {
+	case err != nil:
+		r.Events.Eventf(t, nil, corev1.EventTypeWarning, reason, "Issue", "%s", message)
+	case reason != "":
+		r.Events.Eventf(t, nil, corev1.EventTypeNormal, reason, "End", "%s", message)
+	default:
+		r.Events.Eventf(t, nil, corev1.EventTypeNormal, "Issued", "Issue", "the values for an agent are in secret %s", t.Status.SecretName)
+	}
 }
 
 // next is the time until something about the token changes by itself; 0 for never.

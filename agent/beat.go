@@ -142,7 +142,7 @@ func (m *membership) reportAgent(ctx context.Context) error {
 // status is what is true of the agent now.
 func (m *membership) status(before flotilla.AgentStatus) (flotilla.AgentStatus, error) {
 	after := *before.DeepCopy()
-	after.Version = m.config.Version
+	after.Version, after.Namespace = m.config.Version, m.config.Namespace
 	if err := m.capabilities(&after); err != nil {
 		return after, err
 	}

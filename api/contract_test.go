@@ -119,7 +119,7 @@ var fields = map[string]string{
 		status{active:b nextStartTime:t @conditions matchingClusters[]}`,
 
 	"Agent": `+ spec{hubUID leaseSeconds:i publicKey:x}
-		status{version kubernetesVersion apis[] @hold startCounter:i @conditions}`,
+		status{version namespace kubernetesVersion apis[] @hold startCounter:i @conditions}`,
 }
 
 // TestEveryFieldIsServed compares the contract with the generated schemas, both ways.

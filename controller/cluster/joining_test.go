@@ -23,7 +23,7 @@ func TestAClusterJoins(t *testing.T) {
 		v.TokenName != "join" || v.SystemRegistrationNamespace != fleet.RegistrationNamespace {
 		t.Errorf("the token's values are %+v", v)
 	}
-	j := newJoiner(t, v, "uid-1").named("edge").labelled(map[string]string{"env": "production"})
+	j := newJoiner(t, v, "uid-1").named("edge").labelled(map[string]string{"env": "production", fleet.CreatedByAgentPodLabel: "pod"})
 	c := j.join()
 
 	ns := fleet.ClusterNamespace(ws, "edge")
@@ -34,7 +34,7 @@ func TestAClusterJoins(t *testing.T) {
 		t.Errorf("the credential is good for %s", left)
 	}
 	edge := get(t, ws, "edge", &fleet.Cluster{})
-	if edge.Labels["env"] != "production" || edge.Labels[fleet.ClusterLabel] != "edge" || edge.Spec.ClientID != "uid-1" {
+	if edge.Labels["env"] != "production" || edge.Labels[fleet.CreatedByAgentPodLabel] != "pod" || edge.Labels[fleet.ClusterLabel] != "edge" || edge.Spec.ClientID != "uid-1" {
 		t.Errorf("the Cluster is %v, clientID %q", edge.Labels, edge.Spec.ClientID)
 	}
 	namespace := get(t, "", ns, &corev1.Namespace{})

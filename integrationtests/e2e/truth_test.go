@@ -129,6 +129,7 @@ func statusesCount(w *world.World) {
 		{"a GitRepo counts objects on all clusters", "gitrepo", "fleet", `{.status.resourceCounts.ready}/{.status.resourceCounts.desiredReady}`, "4/4"},
 		{"a GitRepo counts objects of each cluster", "gitrepo", "fleet", `{.status.perClusterResourceCounts.fleet-default/production.ready}`, "2"},
 		{"a GitRepo counts clusters", "gitrepo", "fleet", `{.status.readyClusters}/{.status.desiredReadyClusters} {.status.display.readyBundleDeployments}`, "2/2 2/2"},
+		{"a Cluster says where its agent runs", "clusters.fleet.cattle.io", "production", `{.status.agent.namespace}`, "cattle-fleet-system"},
 		{"a Cluster counts GitRepos and objects", "clusters.fleet.cattle.io", "production", `{.status.readyGitRepos}/{.status.desiredReadyGitRepos} {.status.resourceCounts.ready} {.status.display.readyBundles}`, "1/1 2 1/1"},
 	} {
 		w.T.(*testing.T).Run(row.rule, func(t *testing.T) {

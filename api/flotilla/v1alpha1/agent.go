@@ -47,6 +47,8 @@ type AgentSpec struct {
 type AgentStatus struct {
 	// Version of the agent.
 	Version string `json:"version,omitempty"`
+	// Namespace that the agent runs in.
+	Namespace string `json:"namespace,omitempty"`
 	// KubernetesVersion of the cluster, such as v1.37.2.
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 	// APIs that the cluster serves, sorted: each group/version, and each group/version/Kind.

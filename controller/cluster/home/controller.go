@@ -58,11 +58,22 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("cluster").
 		For(&fleet.Cluster{}, builder.WithPredicates(predicate.Or[client.Object](
 			predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
-		Watches(&flotilla.Agent{}, byAnnotation, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&flotilla.Agent{}, byAnnotation, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, moved))).
 		Watches(&coordinationv1.Lease{}, byAnnotation, builder.WithPredicates(deleted)).
 		WatchesRawSource(r.Liveness.Source(&handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
+}
+
+// moved lets an agent through that says for the first time, or otherwise, where it runs.
+var moved = predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	DeleteFunc:  func(event.DeleteEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, now := e.ObjectOld.(*flotilla.Agent), e.ObjectNew.(*flotilla.Agent)
+		return before.Status.Namespace != now.Status.Namespace
+	},
 }
 
 // deleted lets deletions through: a lease is renewed too often to look at it each time.
@@ -146,6 +157,9 @@ func (r *Reconciler) report(ctx context.Context, in *run, reason string, err err
 			return
 		}
 		now.Status.Namespace = in.namespace
+		if said := in.agent.Status.Namespace; said != "" {
+			now.Status.Agent.Namespace = said
+		}
 		fleet.SetCondition(conditions, fleet.ConditionProcessed, corev1.ConditionTrue, "", "")
 		if message := notServed(&now.Spec); message != "" {
 			fleet.SetCondition(conditions, fleet.ConditionNotServed, corev1.ConditionTrue, fleet.ConditionNotServed, message)

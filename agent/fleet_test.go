@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -49,7 +50,7 @@ func TestTheAgentTakesThePlaceOfFleetsAndWaitsUntilThatIsOff(t *testing.T) {
 		t.Errorf("clientID is %q: the hub would take this for another cluster", r.Spec.ClientID)
 	}
 	w.let(r)
-	w.deploy("web", configMap("one", `a: "1"`))
+	w.deploy("web", configMap("one", `a: "1"`), func(bd *fleet.BundleDeployment) { bd.Spec.CorrectDrift = &fleet.CorrectDrift{Enabled: true} })
 	w.reads("web", fleet.HealthHeld, "scale deployments fleet-agent --replicas=0")
 	if w.live("v1", "ConfigMap", "one") != nil {
 		t.Error("it deployed beside Fleet's agent")
@@ -71,4 +72,22 @@ func TestTheAgentTakesThePlaceOfFleetsAndWaitsUntilThatIsOff(t *testing.T) {
 	theirs.Spec.Replicas = ptr.To(int32(1))
 	w.must(w.edge.Update(w.ctx, theirs))
 	w.reads("web", fleet.HealthHeld, "Rancher Fleet's agent runs on this cluster")
+	w.kubectl("", "delete", "configmap", "one") // as Fleet's agent may, on the way back
+	deleted := time.Now()
+	w.eventually("the agent renews its lease three times", func() string {
+		renewals := 0
+		for _, r := range w.requests(theHub, deleted) {
+			if r.Verb == "patch" && r.ObjectRef.Resource == "leases" {
+				renewals++
+			}
+		}
+		return want(renewals >= 3)
+	})
+	if w.live("v1", "ConfigMap", "one") != nil {
+		t.Error("it put back what it may not touch beside Fleet's agent")
+	}
+	w.must(w.edge.Get(w.ctx, client.ObjectKeyFromObject(theirs), theirs))
+	theirs.Spec.Replicas = ptr.To(int32(0))
+	w.must(w.edge.Update(w.ctx, theirs))
+	w.eventually("it puts it back after that", func() string { return want(w.live("v1", "ConfigMap", "one") != nil) })
 }

@@ -2,11 +2,13 @@ package migration
 
 import (
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -47,7 +49,8 @@ func (p *place) read(file string) string {
 	p.Helper()
 	data, err := os.ReadFile(file)
 	must(p.T, err)
-	return strings.NewReplacer("$NAMESPACE", namespace(), "$GIT", p.git.URL("apps")).Replace(string(data))
+	tolerations := sha256.Sum224([]byte(`[{"key":"edge","operator":"Exists"}]`))
+	return strings.NewReplacer("$TOLERATIONS", strconv.Quote(hex.EncodeToString(tolerations[:])), "$NAMESPACE", namespace(), "$GIT", p.git.URL("apps")).Replace(string(data))
 }
 
 // ofFleetsKinds are the documents that have a status of their own.

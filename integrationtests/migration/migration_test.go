@@ -209,6 +209,9 @@ func (p *place) oneCluster() {
 	if c := clusters.Items[0]; c.Spec.ClientID != "a-random-id-that-fleet-gave" || c.Labels["env"] != "production" || c.Status.Namespace != namespace() {
 		p.Errorf("the Cluster is %+v", c)
 	}
+	if imported := fleet.Condition(clusters.Items[0].Status.Conditions, fleet.ConditionImported); imported != nil {
+		p.Errorf("the hub went about dialling a cluster that Fleet had imported: %+v", imported)
+	}
 }
 
 // unmarked: no finalizer and no label of Fleet's on a BundleDeployment, nothing of Helm's on an object.

@@ -20,11 +20,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"flotilla.io/flotilla/install"
 )
 
-// The whole way: the programs of this machine are packed, pushed to a registry, pulled for this machine's platform, and run
-// out of what was pulled.
+// The whole way: the programs of this machine are packed, pushed to a mirror, pulled from there for this machine's platform by the
+// names that the charts have for them, and run out of what was pulled.
 func TestPushedPulledAndRun(t *testing.T) {
 	if runtime.GOOS != "linux" || platformOf(runtime.GOARCH) == nil {
 		t.Skipf("images hold programs for linux on amd64 or arm64; this is %s on %s", runtime.GOOS, runtime.GOARCH)
@@ -36,8 +39,9 @@ func TestPushedPulledAndRun(t *testing.T) {
 	var out bytes.Buffer
 	must(t, run(t.Context(), []string{"-programs", programs, "-to", filepath.Join(t.TempDir(), "images"), "-push", host}, &out))
 
-	for program, wants := range map[string]string{"flotilla-controller": "Run the hub of a fleet", "flotilla-agent": "the agent's own namespace"} {
-		ref, err := name.ParseReference(host + "/flotilla/" + program + ":0.1.0")
+	for chart, wants := range map[string]string{"flotilla": "Run the hub of a fleet", "flotilla-agent": "the agent's own namespace"} {
+		program := imageOfChart(t, chart, host)
+		ref, err := name.ParseReference(program)
 		must(t, err)
 		image, err := remote.Image(ref, remote.WithPlatform(*platformOf(runtime.GOARCH)))
 		if err != nil {
@@ -62,6 +66,21 @@ func TestPushedPulledAndRun(t *testing.T) {
 			t.Errorf("%s has no CA certificates", program)
 		}
 	}
+}
+
+// imageOfChart is the image that a chart runs where a mirror is set.
+func imageOfChart(t *testing.T, chart, mirror string) string {
+	t.Helper()
+	values := map[string]any{"global": map[string]any{"cattle": map[string]any{"systemDefaultRegistry": mirror}}}
+	objects, err := install.Chart(t.Context(), chart, "cattle-fleet-system", values, "v1.37.2")
+	must(t, err)
+	for _, o := range objects {
+		if containers, ok, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers"); ok {
+			return containers[0].(map[string]any)["image"].(string)
+		}
+	}
+	t.Fatalf("chart %s runs nothing", chart)
+	return ""
 }
 
 // The layout has both images for both platforms, all of it readable and as its digests say, under the names of the charts.

@@ -12,7 +12,7 @@ import (
 
 // Bounds of a bundle, far above what is of use.
 const (
-	maxBytes = 64 << 20
+	maxBytes = 60 << 20 // what a sealed layer holds, less its own overhead
 	maxFiles = 10_000
 	maxDepth = 100
 )

@@ -222,7 +222,7 @@ func TestLimits(t *testing.T) {
 		files.MapFS[name] = &fstest.MapFile{Data: make([]byte, megs<<20)}
 	}
 	found, _ := Read(files, repo("a"))
-	want := "a: the bundle has 65.0 MiB, the limit is 64.0 MiB; the largest files are one.bin (40.0 MiB), two.bin (19.0 MiB), three.bin (5.0 MiB); leave some out with .fleetignore"
+	want := "a: the bundle has 65.0 MiB, the limit is 60.0 MiB; the largest files are one.bin (40.0 MiB), two.bin (19.0 MiB), three.bin (5.0 MiB); leave some out with .fleetignore"
 	if len(found) != 1 || found[0].Err == nil || found[0].Err.Error() != want {
 		t.Errorf("\ngot  %v\nwant %s", found[0].Err, want)
 	}

@@ -36,7 +36,7 @@ func customization(o *v1alpha1.BundleDeploymentOptions) *v1alpha1.KustomizeOptio
 
 // customize does to objects, whatever made them, what a kustomization with these fields would.
 func customize(objects []object, k *v1alpha1.KustomizeOptions) ([]object, error) {
-	if _, err := settle(slices.Clone(objects)); err != nil { // Kustomize says less of two objects that are one
+	if _, err := inOrder(slices.Clone(objects)); err != nil { // Kustomize says less of two objects that are one
 		return nil, err
 	}
 	patches, err := concernsOfPatches(k.Patches)

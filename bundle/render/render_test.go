@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,6 +80,18 @@ func TestLimits(t *testing.T) {
 				t.Error(got)
 			}
 		})
+	}
+}
+
+func TestLimitNamesTheLargest(t *testing.T) {
+	var objects []object
+	for i := range 46 {
+		text := strings.Repeat("x", 1_400_000+i)
+		objects = append(objects, object{&unstructured.Unstructured{Object: map[string]any{"kind": "ConfigMap", "metadata": map[string]any{"name": fmt.Sprint("a", i)}, "data": text}}, fmt.Sprintf("a.yaml:%d", i)})
+	}
+	want := "the bundle: 61.4 MiB of objects, the limit is 60 MiB; split it into several; the largest are ConfigMap a45 (1.3 MiB, a.yaml:45), ConfigMap a44 (1.3 MiB, a.yaml:44), ConfigMap a43 (1.3 MiB, a.yaml:43)"
+	if err := checkSizes(objects); err == nil || err.Error() != want {
+		t.Errorf("\ngot  %v\nwant %s", err, want)
 	}
 }
 

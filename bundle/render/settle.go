@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -13,7 +14,7 @@ import (
 const (
 	maxObjectBytes = 3 << 19
 	maxObjects     = 10_000
-	maxBytes       = 128 << 20
+	maxBytes       = 60 << 20 // what a sealed layer holds, less its own overhead
 )
 
 // settle checks the whole of a rendering and brings it in order.
@@ -24,6 +25,11 @@ func settle(objects []object) ([]*unstructured.Unstructured, error) {
 	if err := checkSizes(objects); err != nil {
 		return nil, err
 	}
+	return inOrder(objects)
+}
+
+// inOrder sorts objects and refuses two that are one.
+func inOrder(objects []object) ([]*unstructured.Unstructured, error) {
 	slices.SortStableFunc(objects, compare)
 	sorted := make([]*unstructured.Unstructured, len(objects))
 	for i, o := range objects {
@@ -36,8 +42,8 @@ func settle(objects []object) ([]*unstructured.Unstructured, error) {
 }
 
 func checkSizes(objects []object) error {
-	total := 0
-	for _, o := range objects {
+	total, sizes := 0, make([]int, len(objects))
+	for i, o := range objects {
 		data, err := json.Marshal(o.Object)
 		if err != nil {
 			return &Error{ReasonInvalidObject, o.source, fmt.Sprintf("%s: %v", name(o), err)}
@@ -45,12 +51,28 @@ func checkSizes(objects []object) error {
 		if len(data) > maxObjectBytes {
 			return &Error{ReasonTooLarge, o.source, fmt.Sprintf("%s has %d bytes, the limit of a cluster is %d", name(o), len(data), maxObjectBytes)}
 		}
+		sizes[i] = len(data)
 		total += len(data)
 	}
 	if total > maxBytes {
-		return &Error{ReasonTooLarge, "the bundle", fmt.Sprintf("%d bytes of objects, the limit is %d; split it into several", total, maxBytes)}
+		return &Error{ReasonTooLarge, "the bundle", fmt.Sprintf("%.1f MiB of objects, the limit is %d MiB; split it into several; the largest are %s",
+			float64(total)/(1<<20), maxBytes>>20, largest(objects, sizes))}
 	}
 	return nil
+}
+
+// largest names the three objects with the largest sizes.
+func largest(objects []object, sizes []int) string {
+	indexes := make([]int, len(objects))
+	for i := range indexes {
+		indexes[i] = i
+	}
+	slices.SortStableFunc(indexes, func(a, b int) int { return cmp.Compare(sizes[b], sizes[a]) })
+	var list []string
+	for _, i := range indexes[:min(len(indexes), 3)] {
+		list = append(list, fmt.Sprintf("%s (%.1f MiB, %s)", name(objects[i]), float64(sizes[i])/(1<<20), objects[i].source))
+	}
+	return strings.Join(list, ", ")
 }
 
 // compare orders objects by identity. Two that are equal are the same object, at whatever version.

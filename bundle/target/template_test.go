@@ -3,10 +3,12 @@ package target
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/Masterminds/sprig/v3"
 	"sigs.k8s.io/yaml"
 
 	"flotilla.io/flotilla/api/v1alpha1"
@@ -194,5 +196,36 @@ func TestDeepValues(t *testing.T) {
 	}
 	if _, err := withLabels(values, nil, 0); err == nil || strings.Contains(err.Error(), "region") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestEveryFunctionIsDecided: sprig's functions are there as in Fleet, but for those that read their surroundings, and those whose
+// answer differs from time to time say so. A new one of the library is added on purpose.
+func TestEveryFunctionIsDecided(t *testing.T) {
+	gone := []string{"env", "expandenv", "getHostByName"}
+	refused := strings.Fields(`ago bcrypt encryptAES genCA genCAWithKey genPrivateKey genSelfSignedCert genSelfSignedCertWithKey genSignedCert
+		genSignedCertWithKey htpasswd now randAlpha randAlphaNum randAscii randBytes randInt randNumeric shuffle uuidv4`)
+	for name := range sprig.TxtFuncMap() {
+		if _, there := functions[name]; there == slices.Contains(gone, name) {
+			t.Errorf("function %s: there %t", name, there)
+		}
+	}
+	if n := len(sprig.TxtFuncMap()); n != 211 {
+		t.Errorf("sprig has %d functions, not 211: decide on the new ones", n)
+	}
+	for _, name := range append(refused, "include", "tpl", "toYaml", "lookup") {
+		_, err := templated(t, fmt.Sprintf("values: {a: '${ %s }'}", name)).Match(edge())
+		if err == nil {
+			t.Errorf("function %s gave an answer", name)
+		}
+	}
+	for name, function := range functions {
+		answer, ok := function.(func(...any) (string, error))
+		if !ok {
+			continue
+		}
+		if _, err := answer(); err != nil && !slices.Contains(refused, name) {
+			t.Errorf("function %s is refused, and not on the list", name)
+		}
 	}
 }

@@ -165,7 +165,8 @@ func (c *Cluster) begin(ctx context.Context, d Deployment) (*run, error) {
 	return r, err
 }
 
-// deploy applies in two stages, Namespaces and CustomResourceDefinitions before the rest, and prunes when all went well.
+// deploy applies in two stages, Namespaces and CustomResourceDefinitions before the rest, prunes when all went well, and waits
+// where it is asked to.
 func (r *run) deploy(ctx context.Context, entries []layer.Entry) error {
 	wanted := map[layer.Key]bool{}
 	for _, definitions := range []bool{true, false} {
@@ -179,7 +180,10 @@ func (r *run) deploy(ctx context.Context, entries []layer.Entry) error {
 			return errors.Join(err, r.memory.save(ctx, r.known))
 		}
 	}
-	return errors.Join(r.prune(ctx, wanted), r.memory.save(ctx, r.known))
+	if err := errors.Join(r.prune(ctx, wanted), r.memory.save(ctx, r.known)); err != nil {
+		return err
+	}
+	return r.ready(ctx)
 }
 
 func isDefinition(key layer.Key) bool {

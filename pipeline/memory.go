@@ -10,7 +10,6 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"flotilla.io/flotilla/agent/inventory"
-	fleet "flotilla.io/flotilla/api/v1alpha1"
 )
 
 // memory keeps the inventory of one deployment in a Secret, beside what it deploys, as Helm keeps a release.
@@ -47,7 +46,7 @@ func (m memory) save(ctx context.Context, known inventory.Inventory) error {
 		return err
 	}
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: m.name, Labels: map[string]string{fleet.ManagedLabel: "true"}},
+		ObjectMeta: metav1.ObjectMeta{Name: m.name},
 		Type:       memoryType,
 		Data:       map[string][]byte{memoryKey: packed},
 	}

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/fleetyaml"
 	"flotilla.io/flotilla/bundle/reader"
 	"flotilla.io/flotilla/bundle/render"
 	"flotilla.io/flotilla/bundle/source"
@@ -83,5 +84,22 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestFieldsAreFoundInTheFile(t *testing.T) {
+	settings, err := fleetyaml.Parse("fleet.yaml", []byte("targets: [{name: a}]\ntargetCustomizations: [{name: b}, {name: c}]\noverrideTargets: [{name: d}]\n"))
+	must(t, err)
+	for _, c := range []struct{ rule, field, want string }{
+		{"of the bundle itself", "spec.helm.chart", "helm.chart"},
+		{"targets of the file come first", "spec.targets[0].helm.chart", "targets[0].helm.chart"},
+		{"then its customizations", "spec.targets[2].helm.chart", "targetCustomizations[1].helm.chart"},
+		{"then what overrides the GitRepo's targets", "spec.targets[3].helm.chart", "overrideTargets[0].helm.chart"},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			if got := settingsPath(settings, c.field); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
 	}
 }

@@ -124,19 +124,16 @@ func (o *applyOptions) run(cmd *cobra.Command, args []string) error {
 		paths := strings.Join(args[1:], " ")
 		return errors.Join(append(bundles.Broken, fmt.Errorf("no resource found at the following paths to deploy: [%s]", paths))...)
 	}
-	left := bundles.Broken
 	if o.output != "" {
-		err = o.print(cmd.OutOrStdout(), bundles.All)
-	} else {
-		var failed []error
-		failed, err = o.write(cmd.Context(), cmd.ErrOrStderr(), bundles)
-		left = append(left, failed...)
+		if err := o.print(cmd.OutOrStdout(), bundles.All); err != nil {
+			return err
+		}
+		return finish(cmd.ErrOrStderr(), "bundle", bundles.Broken)
 	}
-	if err != nil {
-		return err
-	}
-	if o.output == "" && len(left) > 0 && len(left) == len(bundles.All) && len(bundles.Broken) == 0 {
-		return errors.Join(left...) // none was written
+	failed, err := o.write(cmd.Context(), cmd.ErrOrStderr(), bundles)
+	left := append(bundles.Broken, failed...)
+	if err != nil || len(failed) == len(bundles.All) {
+		return errors.Join(append(left, err)...)
 	}
 	return finish(cmd.ErrOrStderr(), "bundle", left)
 }

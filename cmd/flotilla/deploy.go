@@ -30,7 +30,7 @@ func deployCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "deploy -i FILE", Short: "Deploy what `flotilla target` prints to a cluster, without an agent", Args: cobra.NoArgs,
 		Long: "Deploy renders the BundleDeployments of a file and applies their objects to the cluster of the kubeconfig, with the\n" +
-			"rights of whoever runs it. What an earlier deploy of the same bundle brought and is there no more is deleted, but\n" +
+			"rights of whoever runs it. Where helm.timeoutSeconds is set it waits until they are ready. What an earlier deploy of the same bundle brought and is there no more is deleted, but\n" +
 			"for namespaces, CustomResourceDefinitions, volumes and claims. Dependencies between bundles are not waited for.\n\n" +
 			"It prints the objects, Secrets without their values. Of a bundle that the file has for several clusters it deploys\n" +
 			"what the last one would get, or what --cluster names.",
@@ -83,6 +83,9 @@ func (o *deployOptions) run(ctx context.Context, in io.Reader, out, errOut io.Wr
 		return err
 	}
 	for _, d := range deployments {
+		for _, note := range pipeline.Unheeded(d) {
+			fmt.Fprintln(errOut, "note:", note)
+		}
 		objects, err := cluster.Deploy(ctx, d)
 		if err != nil {
 			return err

@@ -77,5 +77,8 @@ func (o *clonerOptions) readFiles() error {
 		}
 		o.request.Auth.Password = strings.TrimRight(string(data), "\r\n")
 	}
+	if auth := &o.request.Auth; auth.Username == "" { // a token alone stands for the user, as in Fleet
+		auth.Username, auth.Password = auth.Password, ""
+	}
 	return nil
 }

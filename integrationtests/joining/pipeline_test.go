@@ -55,6 +55,20 @@ func pipeline(t *testing.T, w *world.World) {
 		there.Kubectl("a", "-n", "shop", "delete", "configmap", "foreign")
 		job.runs(t, deploy)
 	})
+	t.Run("a deploy waits until its objects are ready, as long as it is asked to", func(t *testing.T) {
+		job.write(t, map[string]string{
+			"slow/fleet.yaml": "namespace: shop\nhelm: {timeoutSeconds: 1, atomic: true}\noverrideTargets: [{name: all, clusterSelector: {}}]\n",
+			"slow/claim.yaml": "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: slow}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n",
+		})
+		slow := strings.Replace(deploy, "shop web", "shop slow", 1)
+		out, err := job.p.In(t).Runs(dir, job.command(slow))
+		if terminal.ExitCode(err) != 1 || !has(out, "bundle shop-slow: not ready within 1 s (helm.timeoutSeconds): PersistentVolumeClaim shop/slow: ",
+			"note: bundle shop-slow: helm.atomic: without an agent nothing is rolled back") {
+			t.Errorf("it ends with %v and says\n%s", err, out)
+		}
+		job.write(t, map[string]string{"slow/claim.yaml": fmt.Sprintf(configMap, "quick", "x")})
+		job.runs(t, slow)
+	})
 	t.Run("target tells what decided, and leaves out a cluster that lacks a value", func(t *testing.T) { job.targets(t, in(t, w)) })
 	t.Run("apply writes a bundle to the hub, its values to a Secret, and nothing when nothing changed", func(t *testing.T) { job.applies(t, in(t, w)) })
 	t.Run("bundles of a GitRepo are left to it", func(t *testing.T) {

@@ -14,12 +14,9 @@ import (
 	"flotilla.io/flotilla/support/snapshot"
 )
 
-// maxLine bounds a snapshot; a fleet of thousands of clusters makes long ones.
-const maxLine = 256 << 20
-
 // Read reads snapshots, a JSON document each.
 func Read(r io.Reader) ([]*snapshot.Snapshot, error) {
-	decoder := json.NewDecoder(bufio.NewReader(io.LimitReader(r, maxLine)))
+	decoder := json.NewDecoder(bufio.NewReader(r))
 	var all []*snapshot.Snapshot
 	for {
 		s := &snapshot.Snapshot{}

@@ -115,7 +115,7 @@ func (r *Reconciler) observe(ctx context.Context, in *run) error {
 			return err
 		}
 		for _, c := range clusters.Items {
-			if c.DeletionTimestamp.IsZero() {
+			if c.DeletionTimestamp.IsZero() && !anothers(&c) {
 				in.clusters = append(in.clusters, c)
 			}
 			if message := windows.Of(&c).Waits; message != "" {
@@ -132,6 +132,11 @@ func (r *Reconciler) observe(ctx context.Context, in *run) error {
 		in.byNamespace[in.clusters[i].Status.Namespace] = &in.clusters[i]
 	}
 	return r.observeDeployments(ctx, in)
+}
+
+// anothers tells whether a Cluster is another manager's and never was ours: there is nowhere to write to.
+func anothers(c *fleet.Cluster) bool {
+	return c.Labels[fleet.ClusterManagementLabel] != "" && c.Status.Namespace == ""
 }
 
 // windows are the maintenance windows of a workspace as they are now, whatever the statuses of its Clusters say.

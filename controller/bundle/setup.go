@@ -57,7 +57,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Watches(&fleet.BundleDeployment{}, burst(r.dependentsOfDeployment), builder.WithPredicates(changed(orderMatters))).
 		Watches(&fleet.GitRepo{}, burst(r.dependentsInRepo), builder.WithPredicates(changed(walkMatters))).
 		WatchesRawSource(source.Channel(r.Plans.Moved(), r.dependentsOfPlan())).
-		Watches(&corev1.Namespace{}, burst(r.bundlesHeld), builder.WithPredicates(changed(holdMatters))).
+		Watches(&corev1.Namespace{}, burst(r.bundlesOfNamespace), builder.WithPredicates(changed(namespaceMatters))).
 		WatchesRawSource(source.Channel(r.originals.events, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
@@ -93,9 +93,9 @@ func clusterMatters(c *fleet.Cluster) any {
 
 func agentMatters(a *agentapi.Agent) any { return []any{a.Status.KubernetesVersion, a.Status.APIs} }
 
-func holdMatters(ns *corev1.Namespace) any {
+func namespaceMatters(ns *corev1.Namespace) any {
 	reason, held := ns.Annotations[fleet.HoldAnnotation]
-	return []any{reason, held} // a hold without a reason is one, too
+	return []any{reason, held, ns.Labels} // a hold without a reason is one, too; mappings select by labels
 }
 
 // deploymentMatters: one that was deleted or edited is put right; a report matters when it ends a deletion or tells
@@ -127,12 +127,16 @@ func bundleOf(_ context.Context, obj client.Object) []ctrl.Request {
 // bundlesOfWorkspace are the bundles that may reach clusters of the object's namespace: its own, and those of workspaces
 // with mappings.
 func (r *Reconciler) bundlesOfWorkspace(ctx context.Context, obj client.Object) []ctrl.Request {
-	out := r.bundlesIn(ctx, obj.GetNamespace())
+	return append(r.bundlesIn(ctx, obj.GetNamespace()), r.bundlesMapped(ctx, obj.GetNamespace())...)
+}
+
+// bundlesMapped are those of other workspaces with mappings.
+func (r *Reconciler) bundlesMapped(ctx context.Context, but string) (out []ctrl.Request) {
 	mappings := &fleet.BundleNamespaceMappingList{}
 	if err := r.Client.List(ctx, mappings); err != nil {
-		return out
+		return nil
 	}
-	seen := map[string]bool{obj.GetNamespace(): true}
+	seen := map[string]bool{but: true}
 	for _, m := range mappings.Items {
 		if !seen[m.Namespace] {
 			seen[m.Namespace] = true
@@ -160,12 +164,12 @@ func (r *Reconciler) bundlesWritten(ctx context.Context, obj client.Object) []ct
 	return r.bundlesIn(ctx, obj.GetNamespace())
 }
 
-// bundlesHeld are the bundles that a hold on a Namespace concerns.
-func (r *Reconciler) bundlesHeld(ctx context.Context, obj client.Object) []ctrl.Request {
+// bundlesOfNamespace are the bundles that a hold on a Namespace concerns, and those of workspaces whose mappings may select it.
+func (r *Reconciler) bundlesOfNamespace(ctx context.Context, obj client.Object) []ctrl.Request {
 	if obj.GetName() == r.SystemNamespace {
 		return r.bundlesIn(ctx, "")
 	}
-	return r.bundlesIn(ctx, obj.GetName())
+	return append(r.bundlesIn(ctx, obj.GetName()), r.bundlesMapped(ctx, obj.GetName())...)
 }
 
 func (r *Reconciler) bundlesIn(ctx context.Context, namespace string) []ctrl.Request {

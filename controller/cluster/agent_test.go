@@ -66,6 +66,7 @@ type joiner struct {
 	hub     client.Client // with the registration token
 	private []byte
 	spec    fleet.ClusterRegistrationSpec
+	marks   map[string]string // labels of the request itself
 }
 
 func newJoiner(t *testing.T, v token.Values, clientID string) *joiner {
@@ -91,6 +92,9 @@ func (j *joiner) ask() *fleet.ClusterRegistration {
 			GenerateName: "request-", Namespace: j.values.ClusterNamespace, Labels: map[string]string{fleet.RegistrationTokenLabel: j.values.TokenName},
 		},
 		Spec: j.spec,
+	}
+	for key, value := range j.marks {
+		reg.Labels[key] = value
 	}
 	reg.Spec.Proof = seal.Request{
 		TokenName: j.values.TokenName, ClientID: j.spec.ClientID, ClientRandom: j.spec.ClientRandom,

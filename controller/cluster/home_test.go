@@ -10,6 +10,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -46,6 +47,19 @@ func TestAClusterNamespaceIsFurnished(t *testing.T) {
 	lease := get(t, ns, fleet.AgentName, &coordinationv1.Lease{})
 	if *lease.Spec.LeaseDurationSeconds != 3*leaseSeconds || lease.Spec.RenewTime != nil {
 		t.Errorf("the lease is %+v", lease.Spec)
+	}
+}
+
+func TestARequestOfAnotherManagerIsLeftAlone(t *testing.T) {
+	ws := workspace(t)
+	values := newToken(t, ws, "join", fleet.ClusterRegistrationTokenSpec{})
+	other := newJoiner(t, values, "theirs").named("theirs")
+	other.marks = map[string]string{fleet.ClusterManagementLabel: "somebody"}
+	other.ask()
+	newJoiner(t, values, "ours").named("ours").join() // asked later, and answered
+	err := theHub.client.Get(t.Context(), client.ObjectKey{Namespace: ws, Name: "theirs"}, &fleet.Cluster{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("the request made a Cluster: %v", err)
 	}
 }
 

@@ -32,6 +32,12 @@ func TestWaiting(t *testing.T) {
 		{"outside of its window a cluster keeps what it has", offSchedule},
 		{"a Schedule that cannot be read says so and keeps its clusters closed", brokenSchedule},
 		{"a controller that starts anew in a window knows that it is open", startedInAWindow},
+		{"a paused GitRepo stages what is new and deploys nothing", pausedRepo},
+		{"a raised forceSyncGeneration deploys again", forcedSync},
+		{"a GitRepo that does not poll asks when a push calls", noPolling},
+		{"a GitRepo goes when its clusters are done, or gone", goesWithItsClusters},
+		{"a Cluster of another manager is left alone", otherManager},
+		{"a mapping opens other workspaces, and only what it says", mappings},
 	} {
 		t.Run(part.rule, func(t *testing.T) {
 			same := *w

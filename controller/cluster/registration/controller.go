@@ -112,8 +112,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, reg); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if reg.Status.Granted || !reg.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil
+	if reg.Status.Granted || !reg.DeletionTimestamp.IsZero() || reg.Labels[fleet.ClusterManagementLabel] != "" {
+		return ctrl.Result{}, nil // or another manager's
 	}
 	in := &run{reg: reg.DeepCopy()}
 	err := r.walk(ctx, in)

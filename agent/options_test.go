@@ -182,3 +182,16 @@ func TestIgnoredConditionsDoNotCount(t *testing.T) {
 	w.write("web", ignore(map[string]string{"type": "Stalled", "reason": "Old"}, map[string]string{"type": "Ready", "status": "False", "reason": "Never"}))
 	w.healthy("web")
 }
+
+// Helm's fields become ours with an adoption, so a field that is left to others must not be left to Helm: it would be gone.
+func TestWhatHelmHadIsNotLeftToIt(t *testing.T) {
+	w := newWorld(t)
+	w.startAgent()
+	w.kubectl("", "create", "namespace", w.app)
+	w.kubectl(strings.Replace(strings.SplitN(web, "---", 2)[0], "replicas: 3", "replicas: 2", 1), "create", "--field-manager=helm", "-f", "-")
+	w.deploy("web", web, compare(fleet.ComparePatch{APIVersion: "apps/v1", Kind: "Deployment", JsonPointers: []string{"/spec/replicas"}}))
+	w.healthy("web")
+	if got := w.fieldNow("apps/v1", "Deployment", "web", "spec", "replicas"); got != "3" {
+		t.Errorf("replicas is %s", got)
+	}
+}

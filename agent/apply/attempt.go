@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"flotilla.io/flotilla/agent/fields"
+	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
 )
@@ -97,10 +98,15 @@ func (a *attempt) Patch(ctx context.Context, object client.Object, patch client.
 	return nil
 }
 
+// holds tells whether the fields of an entry are ours, or will be with the adoption.
+func (a *attempt) holds(e metav1.ManagedFieldsEntry) bool {
+	return inventory.Ours(e) || e.Subresource == "" && a.former(e.Manager)
+}
+
 // send applies without force first, and with force once the conflict was judged.
 func (a *attempt) send(ctx context.Context, object *unstructured.Unstructured, dryRun []string) (*unstructured.Unstructured, error) {
 	if a.live != nil {
-		object = a.Rules.Of(object, a.live).Send(object, a.live, a.Heal)
+		object = a.Rules.Of(object, a.live).Send(object, a.live, a.holds, a.Heal)
 	}
 	if !a.forced {
 		answer, err := a.patch(ctx, object, dryRun)

@@ -79,7 +79,7 @@ func Look(ctx context.Context, t *tenant.Tenant, wanted *unstructured.Unstructur
 		return found, nil
 	}
 	left := rules.Of(wanted, live)
-	merged, err := dryRun(ctx, t, kind, left.Send(wanted, live, true))
+	merged, err := dryRun(ctx, t, kind, left.Send(wanted, live, inventory.Ours, true))
 	if apierrors.IsInvalid(err) { // what differs cannot be put back in place, and differs all the same
 		if found.Fields = Lost(left.Compared(live), left.Compared(wanted)); len(found.Fields) > 0 {
 			return found, nil
@@ -139,7 +139,7 @@ func Lost(live, wanted *unstructured.Unstructured) []v1alpha1.DriftedField {
 			c.lost("/"+fields.Escape(key), wanted.Object[key], live.Object[key], has(live.Object, key))
 		}
 	}
-	held := fields.HoldersOf(live, wanted)
+	held := fields.HoldersOf(live, wanted, inventory.Ours)
 	c.fields = slices.DeleteFunc(c.fields, func(f v1alpha1.DriftedField) bool { return held.Of(f.Path) == fields.Ours })
 	return c.named(live)
 }

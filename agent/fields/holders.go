@@ -3,10 +3,9 @@ package fields
 import (
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-
-	"flotilla.io/flotilla/agent/inventory"
 )
 
 // Holder tells who manages a field.
@@ -25,8 +24,8 @@ type Holders struct {
 	keys   map[string]bool   // the fields that tell the items of a list apart
 }
 
-// HoldersOf reads the managedFields of live once.
-func HoldersOf(live, wanted *unstructured.Unstructured) Holders {
+// HoldersOf reads the managedFields of live once. ours tells which entries are ours.
+func HoldersOf(live, wanted *unstructured.Unstructured, ours func(metav1.ManagedFieldsEntry) bool) Holders {
 	h := Holders{holder: map[string]Holder{}, keys: map[string]bool{}}
 	for _, e := range live.GetManagedFields() {
 		set := Set(e)
@@ -34,7 +33,7 @@ func HoldersOf(live, wanted *unstructured.Unstructured) Holders {
 			continue
 		}
 		who := Theirs
-		if inventory.Ours(e) {
+		if ours(e) {
 			who = Ours
 		}
 		set.Leaves().Iterate(func(p fieldpath.Path) {

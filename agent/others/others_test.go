@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/api/v1alpha1"
 )
 
@@ -144,12 +146,21 @@ func TestAFieldIsGivenUpOnceAnotherManagerOwnsIt(t *testing.T) {
 	} {
 		rules := New(v1alpha1.BundleDeploymentOptions{Diff: &v1alpha1.DiffOptions{ComparePatches: []v1alpha1.ComparePatch{{JsonPointers: row.pointers}}}}, nil)
 		u, l := object(t, wanted), object(t, live)
-		if got, want := rules.Of(u, l).Send(u, l, row.heal), without(t, row.want); !equality.Semantic.DeepEqual(got, want) {
+		if got, want := rules.Of(u, l).Send(u, l, inventory.Ours, row.heal), without(t, row.want); !equality.Semantic.DeepEqual(got, want) {
 			t.Errorf("%s: sent\n%v\nwant\n%v", row.rule, got, want)
 		}
 		if !equality.Semantic.DeepEqual(u, object(t, wanted)) {
 			t.Errorf("%s: the wanted object was modified", row.rule)
 		}
+	}
+}
+
+func TestAFieldOfAManagerWhosePlaceWeTakeIsSent(t *testing.T) {
+	rules := New(v1alpha1.BundleDeploymentOptions{Diff: &v1alpha1.DiffOptions{ComparePatches: []v1alpha1.ComparePatch{{JsonPointers: []string{"/spec/replicas"}}}}}, nil)
+	u, l := object(t, wanted), object(t, live)
+	taken := func(e metav1.ManagedFieldsEntry) bool { return true }
+	if got := rules.Of(u, l).Send(u, l, taken, false); !equality.Semantic.DeepEqual(got, u) {
+		t.Errorf("sent %v", got)
 	}
 }
 

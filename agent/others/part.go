@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"flotilla.io/flotilla/agent/fields"
@@ -84,14 +85,14 @@ func values(op v1alpha1.Operation) []any {
 }
 
 // Send is what is sent of a wanted object: without the fields that are left to others and that another manager owns by
-// now. heal tells that drift is put back and nothing else: then a field that nobody owns stays away too.
-func (p Part) Send(wanted, live *unstructured.Unstructured, heal bool) *unstructured.Unstructured {
+// now; ours tells which entries of managedFields are not another's. heal tells that drift is put back and nothing else: then a field that nobody owns stays away too.
+func (p Part) Send(wanted, live *unstructured.Unstructured, ours func(metav1.ManagedFieldsEntry) bool, heal bool) *unstructured.Unstructured {
 	pointers := p.all()
 	if len(pointers) == 0 || live == nil {
 		return wanted
 	}
 	sent := wanted.DeepCopy()
-	s := sending{held: fields.HoldersOf(live, wanted), heal: heal}
+	s := sending{held: fields.HoldersOf(live, wanted, ours), heal: heal}
 	for _, pointer := range pointers {
 		at := s.held.Whole(pointer)
 		fields.Edit(sent.Object, at, func(value any) (any, bool) { return s.reduce(at, value) })

@@ -57,6 +57,7 @@ func mistakesInAGitRepo(t *testing.T, w *world.World) {
 		{"a chart and a kustomization that no bundle takes up are named", unclaimed},
 		{"a directory that is broken from the start keeps no other back", brokenFromTheStart},
 		{"a bundle name that another GitRepo has", nameTaken},
+		{"what is to be kept is kept, however late that is said", keptLate},
 		{"a repository that became empty is held", emptied},
 		{"a field that does no harm has a condition and no other effect", harmless},
 		{"a kind that is waited for is deployed once its definition is there", kindArrives},
@@ -203,6 +204,14 @@ func nameTaken(w *world.World) {
 	w.Push("other", map[string]string{"web/fleet.yaml": "defaultNamespace: other\n"})
 	says(w, "other", "state", "good")
 	nothingToSay(w, "other")
+}
+
+func keptLate(w *world.World) {
+	gitRepo(w, "late", w.Repo("late", in("web", plain("late", "good"))), nil)
+	settled(w, "late-web")
+	w.Kubectl("hub", "patch", "gitrepo", "late", "-n", world.Workspace, "--type=merge", "-p", `{"spec":{"keepResources":true}}`)
+	w.Kubectl("hub", "delete", "gitrepo", "late", "-n", world.Workspace, "--timeout=60s")
+	still(w, "late", "state", "good")
 }
 
 func emptied(w *world.World) {

@@ -98,6 +98,9 @@ func TestTheWayFromFleet(t *testing.T) {
 		p.sh("kubectl --context hub -n cattle-fleet-system scale deployment helmops --replicas=0")
 	})
 	p.stage("on the way back nothing is deleted, and Fleet's releases are upgraded where they stand", func(p *place) {
+		if said := p.sh("if flotilla back-to-fleet --context edge-1 2>&1; then exit 1; fi"); !strings.Contains(said, "Flotilla's agent runs on this cluster") {
+			p.Errorf("beside the agent it says %q", said)
+		}
 		p.follow(g, backToFleet)
 		p.same("before Fleet's agent acts", uids(deployed), uids(p.deployed()))
 		p.handedBack()

@@ -3,7 +3,9 @@ package argocd
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 )
 
 // matrix combines each set of the first generator with each of the second, which may ask for the first's parameters.
@@ -111,9 +113,8 @@ func (i *importing) overlaid(base, over []set, keys []string) (out []set, err er
 func (i *importing) overlay(base []set, over set, keys []string) (out []set, err error) {
 	for _, b := range base {
 		if !b.cluster && !over.cluster {
-			left, okLeft := b.key(keys, i.goTemplate)
-			right, okRight := over.key(keys, i.goTemplate)
-			if okLeft && okRight && left == right {
+			same := !slices.ContainsFunc(keys, func(k string) bool { equal, err := i.sameValue(b, over, k); return !equal || err != nil })
+			if same {
 				b = combined(b, over)
 			}
 			out = append(out, b)
@@ -138,37 +139,65 @@ func (i *importing) overlay(base []set, over set, keys []string) (out []set, err
 	return out, nil
 }
 
-// meeting is the place where a set lies over one of clusters.
+// meeting is the place where a set lies over one of clusters; nowhere when their keys differ.
 func (i *importing) meeting(base, over set, keys []string) (place, error) {
-	if over.cluster && base.cluster {
-		if slices.ContainsFunc(keys, func(k string) bool { return k == "name" || k == "nameNormalized" || k == "server" }) {
-			return over.place, nil
-		}
-		return place{}, fmt.Errorf("mergeKeys %v do not tell clusters apart; with name or server among them they would", keys)
-	}
 	if !base.cluster {
 		return place{}, fmt.Errorf("a list or Git comes first and clusters are laid over it; turn them round")
 	}
-	where := over.place
+	where, told := over.place, false
 	for _, key := range keys {
-		value, ok := over.flat(key)
+		if !slices.Contains(identities, key) {
+			same, err := i.sameValue(base, over, key)
+			if err != nil || !same {
+				return place{name: nowhere}, err
+			}
+			continue
+		}
+		told = true
+		if over.cluster {
+			continue // where both selectors pick a cluster it is the same one
+		}
+		value, ok := i.parameter(over, key)
 		if !ok {
 			return place{name: nowhere}, nil // as in Argo CD, a set without the key meets nothing
 		}
-		switch key {
-		case "name", "nameNormalized":
-			where.name = normalized(asText(value))
-		case "server":
-			name, err := i.nameOf(asText(value))
-			if err != nil {
+		name := asText(value)
+		if key == "server" {
+			var err error
+			if name, err = i.nameOf(name); err != nil {
 				return place{}, err
 			}
-			where.name = name
-		default:
-			return place{}, fmt.Errorf("mergeKey %s is no name or server of clusters", key)
 		}
+		where.name = normalized(name)
+	}
+	if over.cluster && !told {
+		return place{}, fmt.Errorf("mergeKeys %v do not tell clusters apart; with name or server among them they would", keys)
 	}
 	return where, nil
+}
+
+// identities are the parameters that tell clusters apart.
+var identities = []string{"name", "nameNormalized", "server"}
+
+// sameValue compares a merge key that does not tell clusters apart.
+func (i *importing) sameValue(a, b set, key string) (bool, error) {
+	left, _ := i.parameter(a, key)
+	right, _ := i.parameter(b, key)
+	for _, value := range []any{left, right} {
+		switch value.(type) {
+		case input, text, attributes:
+			return false, fmt.Errorf("mergeKey %s depends on the cluster and is no name or server", key)
+		}
+	}
+	return reflect.DeepEqual(left, right), nil
+}
+
+// parameter is a parameter by its whole name.
+func (i *importing) parameter(s set, name string) (any, bool) {
+	if i.goTemplate {
+		return s.lookup(strings.Split(name, "."))
+	}
+	return s.flat(name)
 }
 
 // withoutInputs are parameters less those that a cluster has by itself.
@@ -179,7 +208,7 @@ func withoutInputs(all params) params {
 			out[key] = value
 		}
 	}
-	for _, key := range []string{"name", "nameNormalized", "server"} {
+	for _, key := range identities {
 		delete(out, key)
 	}
 	return out

@@ -1,7 +1,6 @@
 package argocd
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -161,21 +160,4 @@ func flattened(prefix string, value any, into params) {
 	default:
 		into[prefix] = asText(value)
 	}
-}
-
-// key tells whether two sets have equal values for all of some parameters; false when one lacks one.
-func (s set) key(names []string, goTemplate bool) (string, bool) {
-	var all []any
-	for _, name := range names {
-		value, ok := s.flat(name)
-		if goTemplate {
-			value, ok = s.lookup(strings.Split(name, "."))
-		}
-		if !ok {
-			return "", false
-		}
-		all = append(all, value)
-	}
-	data, err := json.Marshal(all)
-	return string(data), err == nil
 }

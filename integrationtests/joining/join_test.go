@@ -21,7 +21,7 @@ import (
 // Empty clusters that the hub does not know join a running fleet, and read Healthy with no edit on the hub.
 func TestClustersJoin(t *testing.T) {
 	w := fleetOf(t)
-	for _, name := range []string{"third", "fourth", "fifth", "sixth"} {
+	for _, name := range []string{"third", "fourth", "fifth", "sixth", "behind"} {
 		w.StartCluster(name)
 	}
 	t.Run("with one command, the agent beside it", func(t *testing.T) { withOneCommand(t, in(t, w)) })

@@ -50,16 +50,16 @@ func behindAProxy(t *testing.T, w *world.World) {
 	p := startProxy(t, map[string]string{outside: front})
 	values := token(w, "behind", fleet.ClusterRegistrationTokenSpec{TTL: hour, Uses: 1})
 	rightCA := values["apiServerCA"]
-	values["clusterName"], values["apiServerURL"], values["apiServerCA"] = "sixth", "https://"+outside, ca
+	values["clusterName"], values["apiServerURL"], values["apiServerCA"] = "behind", "https://"+outside, ca
 	values["proxy"] = "http://agent:secret@" + p.address
 
-	target, err := install.NewTarget(w.Configs["sixth"])
+	target, err := install.NewTarget(w.Configs["behind"])
 	w.Check(err)
 	w.Check(target.Agent(context.Background(), values, true))
-	env := podEnv(w, "sixth")
-	first := runsWith(w, "sixth", env)
-	logs(w, "sixth", "the cluster has joined", "sixth")
-	reads(w, "sixth", "Healthy")
+	env := podEnv(w, "behind")
+	first := runsWith(w, "behind", env)
+	logs(w, "behind", "the cluster has joined", "behind")
+	reads(w, "behind", "Healthy")
 	if asked := p.log(); len(asked) == 0 || slices.ContainsFunc(asked, func(a string) bool { return a != outside }) {
 		t.Errorf("the proxy was asked for %v, want %s and nothing else", asked, outside)
 	}
@@ -67,16 +67,16 @@ func behindAProxy(t *testing.T, w *world.World) {
 	t.Run("another authority's certificate is refused, and the log says so", func(t *testing.T) {
 		first.Stop()
 		w := in(t, w)
-		hubSecret(w, "sixth", "apiServerCA", fmt.Sprint(rightCA))
-		second := runsWith(w, "sixth", env)
-		logs(w, "sixth", "certificate signed by unknown authority")
+		hubSecret(w, "behind", "apiServerCA", fmt.Sprint(rightCA))
+		second := runsWith(w, "behind", env)
+		logs(w, "behind", "certificate signed by unknown authority")
 		second.Stop()
-		hubSecret(w, "sixth", "apiServerCA", ca)
+		hubSecret(w, "behind", "apiServerCA", ca)
 	})
 	t.Run("what NO_PROXY names is not asked of the proxy", func(t *testing.T) {
 		w, before := in(t, w), len(p.log())
-		third := runsWith(w, "sixth", append(slices.Clone(env), "NO_PROXY=.fleet.invalid,127.0.0.1"))
-		logs(w, "sixth", "lookup hub.fleet.invalid")
+		third := runsWith(w, "behind", append(slices.Clone(env), "NO_PROXY=.fleet.invalid,127.0.0.1"))
+		logs(w, "behind", "lookup hub.fleet.invalid")
 		third.Stop()
 		if asked := p.log(); len(asked) != before {
 			t.Errorf("the proxy was asked for %v", asked[before:])

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +15,9 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"flotilla.io/flotilla/api/v1alpha1"
 )
 
 func contentOf(t *testing.T, value any) string {
@@ -92,6 +94,21 @@ func TestLimitNamesTheLargest(t *testing.T) {
 	want := "the bundle: 61.4 MiB of objects, the limit is 60 MiB; split it into several; the largest are ConfigMap a45 (1.3 MiB, a.yaml:45), ConfigMap a44 (1.3 MiB, a.yaml:44), ConfigMap a43 (1.3 MiB, a.yaml:43)"
 	if err := checkSizes(objects); err == nil || err.Error() != want {
 		t.Errorf("\ngot  %v\nwant %s", err, want)
+	}
+}
+
+func TestSkipSchemaValidation(t *testing.T) {
+	in := Input{Bundle: "shop", Files: map[string][]byte{
+		"Chart.yaml": []byte("{apiVersion: v2, name: web, version: 1.0.0}"), "values.schema.json": []byte(`{"required": ["size"]}`),
+		"templates/a.yaml": []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}"),
+	}}
+	in.Options.Helm = &v1alpha1.HelmOptions{}
+	if _, err := Render(t.Context(), in, nil); err == nil {
+		t.Error("values that do not fit the schema must be an error")
+	}
+	in.Options.Helm.SkipSchemaValidation = true
+	if _, err := Render(t.Context(), in, nil); err != nil {
+		t.Errorf("the schema is not to be looked at: %v", err)
 	}
 }
 

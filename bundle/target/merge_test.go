@@ -115,6 +115,24 @@ func fields() []field {
 		boolean("helm.disableDependencyUpdate", func(o *options) *bool { return &helm(o).DisableDependencyUpdate }),
 		stringMap("namespaceLabels", func(o *options) *map[string]string { return &o.NamespaceLabels }),
 		stringMap("namespaceAnnotations", func(o *options) *map[string]string { return &o.NamespaceAnnotations }),
+		{"helm.templateValues merge by key", func(o *options, place string) {
+			helm(o).TemplateValues = map[string]string{"shared": place, key(place): place}
+		},
+			func(o *options) any { return values(o) }, // they are values by then
+			func(in []string) any {
+				want := map[string]any{"shared": last(in)}
+				for _, place := range in {
+					want[key(place)] = place
+				}
+				return want
+			},
+			func(in []string) map[string]string {
+				want := map[string]string{"helm.templateValues.shared": last(in).(string)}
+				for _, place := range in {
+					want["helm.templateValues."+key(place)] = place
+				}
+				return want
+			}},
 		{"forceSyncGeneration", func(o *options, place string) { o.ForceSyncGeneration = int64(slices.Index(places, place) + 1) },
 			func(o *options) any { return o.ForceSyncGeneration },
 			func(in []string) any { return int64(slices.Index(places, last(in).(string)) + 1) }, lastAt("forceSyncGeneration")},

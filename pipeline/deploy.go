@@ -93,6 +93,9 @@ func (d Deployment) owner() apply.Owner {
 
 // entries renders the deployment. What needs an agent, or is not served yet, must not be passed over in silence.
 func (d Deployment) entries(ctx context.Context, caps *render.Capabilities) ([]layer.Entry, error) {
+	if h := d.Object.Spec.Options.Helm; h != nil && len(h.ValuesFrom) > 0 {
+		return nil, fmt.Errorf("bundle %s: helm.valuesFrom is not served without an agent; write the values into helm.values", d.Object.Name)
+	}
 	for _, n := range target.NotServedOptions(&d.Object.Spec.Options) {
 		if n.Blocks {
 			return nil, fmt.Errorf("bundle %s: %s is not served yet: %s", d.Object.Name, n.Field, n.Why)
@@ -151,6 +154,11 @@ func (c *Cluster) begin(ctx context.Context, d Deployment) (*run, error) {
 	var err error
 	if options.ServiceAccount != "" {
 		if r.tenant, err = c.tenants.As(options.ServiceAccount); err != nil {
+			return nil, err
+		}
+	}
+	if allowed := options.AllowedTargetNamespaceSelector; allowed != nil {
+		if err := apply.AllowedNamespace(ctx, r.tenant, r.place, allowed); err != nil {
 			return nil, err
 		}
 	}

@@ -92,6 +92,9 @@ func Unheeded(d Deployment) (notes []string) {
 	if o.CorrectDrift != nil && o.CorrectDrift.Enabled {
 		notes = append(notes, fmt.Sprintf("bundle %s: correctDrift: without an agent, what somebody changes is put back by the next deploy only", d.Object.Name))
 	}
+	if len(o.DownstreamResources) > 0 {
+		notes = append(notes, fmt.Sprintf("bundle %s: downstreamResources: without an agent they are not copied, and have to be on the cluster", d.Object.Name))
+	}
 	if len(d.Object.Spec.DependsOn) > 0 {
 		notes = append(notes, fmt.Sprintf("bundle %s: dependsOn: without an agent nothing is waited for", d.Object.Name))
 	}

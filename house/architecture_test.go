@@ -78,7 +78,9 @@ func (r reach) breaches(t *testing.T, g graph) []string {
 	g = maps.Clone(g)
 	for _, only := range r.only {
 		p := g[only.Where]
-		more := func(u use) bool { return u.Package == only.Package && u.Name != only.Name }
+		more := func(u use) bool {
+			return u.Package == only.Package && !slices.ContainsFunc(r.only, func(o use) bool { return o.Package == u.Package && o.Name == u.Name })
+		}
 		if !slices.ContainsFunc(p.uses(t), more) {
 			p.Imports = slices.DeleteFunc(slices.Clone(p.Imports), func(i string) bool { return i == only.Package })
 			g[only.Where] = p

@@ -34,11 +34,12 @@ var reaches = []reach{
 		from:  our("bundle"),
 		never: append(connections, "sigs.k8s.io/controller-runtime", "helm.sh/helm/v3/pkg/action", "helm.sh/helm/v3/pkg/kube"),
 		beyond: map[string]string{
-			"helm.sh/helm/v3/pkg/engine": "its lookup function takes a client; we give it one that refuses",
+			"helm.sh/helm/v3/pkg/engine": "its lookup function takes a client; we give it one that asks our parent",
 		},
 		only: []use{
-			// The type in Helm's ClientProvider, which whoever refuses lookup has to write down.
+			// The types in Helm's ClientProvider, which whoever answers lookup has to write down.
 			{Package: "k8s.io/client-go/dynamic", Name: "NamespaceableResourceInterface", Where: module + "/bundle/render"},
+			{Package: "k8s.io/client-go/dynamic", Name: "ResourceInterface", Where: module + "/bundle/render"},
 		},
 	},
 	{

@@ -178,7 +178,6 @@ func (l *linter) errors(dir string, err error) {
 	var all fleetyaml.Errors
 	var one fleetyaml.Error
 	var rendering *render.Error
-	var unserved *render.NotServedError
 	joined, isJoined := err.(interface{ Unwrap() []error })
 	switch {
 	case err == nil:
@@ -194,8 +193,6 @@ func (l *linter) errors(dir string, err error) {
 		l.add(Problem{File: one.File, Line: one.Line, Column: one.Column, Message: one.Message})
 	case errors.As(err, &rendering):
 		l.text(dir, rendering.Error(), false)
-	case errors.As(err, &unserved):
-		l.text(dir, unserved.Error(), false)
 	default:
 		l.text(dir, err.Error(), false)
 	}

@@ -32,8 +32,10 @@ type Outcome struct {
 	Target  string
 	Options v1alpha1.BundleDeploymentOptions // merged and filled in for the cluster
 	Objects []*unstructured.Unstructured
-	Origins []v1alpha1.ValueOrigin
-	Err     error
+	// OnCluster tells why nobody but the cluster can render it; there are no Objects then.
+	OnCluster string
+	Origins   []v1alpha1.ValueOrigin
+	Err       error
 }
 
 // Show gives an outcome for each cluster and bundle, in the order of the clusters and then of the bundles' paths. The error is
@@ -68,12 +70,12 @@ func Show(ctx context.Context, tree reader.Tree, repo reader.Repo, fleet Fleet) 
 type shown struct {
 	found    *reader.Found
 	matcher  *target.Matcher
-	rendered map[string][]*unstructured.Unstructured // by what it was rendered from
+	rendered map[string]*render.Output // by what it was rendered from
 }
 
 func newShown(f *reader.Found, groups []v1alpha1.ClusterGroup) (*shown, error) {
 	m, err := target.New(f.Bundle, groups)
-	return &shown{f, m, map[string][]*unstructured.Unstructured{}}, err
+	return &shown{f, m, map[string]*render.Output{}}, err
 }
 
 func (s *shown) on(ctx context.Context, c *v1alpha1.Cluster, caps *render.Capabilities) Outcome {
@@ -87,26 +89,32 @@ func (s *shown) on(ctx context.Context, c *v1alpha1.Cluster, caps *render.Capabi
 	}
 	out.Target, out.Options, out.Origins = match.Target, match.Options, match.Origins
 	in := render.Input{Bundle: out.Bundle, Files: s.found.Files, Options: match.Options}
-	if out.Objects, err = s.render(ctx, in, caps); err != nil {
+	rendered, err := s.render(ctx, in, caps)
+	switch {
+	case err != nil:
 		out.Err = fmt.Errorf("bundle %s: %w", out.Bundle, err)
+	case rendered.OnCluster != "":
+		out.OnCluster = rendered.OnCluster
+	default:
+		out.Objects = rendered.Objects
 	}
 	return out
 }
 
-func (s *shown) render(ctx context.Context, in render.Input, caps *render.Capabilities) ([]*unstructured.Unstructured, error) {
+func (s *shown) render(ctx context.Context, in render.Input, caps *render.Capabilities) (*render.Output, error) {
 	base, err := render.Base(in)
 	if err != nil {
 		return nil, err
 	}
-	if objects, ok := s.rendered[base]; ok {
-		return objects, nil
+	if out, ok := s.rendered[base]; ok {
+		return out, nil
 	}
 	out, err := render.Render(ctx, in, caps)
 	if err != nil {
 		return nil, err
 	}
-	s.rendered[base] = out.Objects
-	return out.Objects, nil
+	s.rendered[base] = out
+	return out, nil
 }
 
 // Name of an object, as kubectl prints them: configmap/web, deployment.apps/web.

@@ -2,7 +2,6 @@ package render
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -22,6 +21,7 @@ const (
 	ReasonSchemaRef       = "SchemaRefForbidden"
 	ReasonRemoteForbidden = "RemoteBaseForbidden"
 	ReasonRenderFailed    = "RenderFailed"
+	ReasonUnsteady        = "RenderUnsteady"
 	ReasonTimeout         = "RenderTimeout"     // by the worker
 	ReasonMemoryLimit     = "RenderMemoryLimit" // by the worker
 	ReasonCrashed         = "RenderCrashed"     // by the worker
@@ -36,17 +36,15 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Where + ": " + e.Message }
 
-// NotServedError: rendering this needs what only the cluster can give, or what must be kept from one revision to the next.
-type NotServedError struct {
+// deferral: only the cluster can give what a template asked for, or keep it.
+type deferral struct {
 	Template string // the template's file, with the line where it is known
-	What     string // the hook, the function, the lookup
+	What     string // the function, the lookup
 
 	entry string // the template that was being rendered, of which Template may be a helper
 }
 
-func (e *NotServedError) Error() string {
-	return fmt.Sprintf("%s: %s is not served yet; take it out of the chart or switch it off by a value", e.Template, e.What)
-}
+func (d *deferral) Error() string { return d.What + " in " + d.Template }
 
 // capped keeps a library's message to what a condition may hold.
 func capped(message string) string {

@@ -105,12 +105,9 @@ func section(archive *txtar.Archive, name string) *txtar.File {
 
 func reason(err error) string {
 	var e *Error
-	var n *NotServedError
 	switch {
 	case errors.As(err, &e):
 		return e.Reason
-	case errors.As(err, &n):
-		return "NotServed"
 	case errors.Is(err, ErrNotReported):
 		return "NotReported"
 	}

@@ -4,40 +4,55 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"path"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/engine"
-	helmrelease "helm.sh/helm/v3/pkg/release"
 )
+
+// templating is what the templates of a bundle see besides their values.
+type templating struct {
+	rec     *recorder
+	cluster *lookups // what lookup finds
+	kept    Kept     // nil: random values are drawn, and looked for in what comes of it
+}
 
 // renderChart renders a chart twice and returns the objects of its crds/ directories and of its templates. That the two
 // renderings are the same is what makes a Key name the result.
-func renderChart(ctx context.Context, in Input, dir string, load loadFunc, rec *recorder) (crds, objects []object, err error) {
-	first, err := execute(in, dir, load, rec)
+func renderChart(ctx context.Context, in Input, dir string, load loadFunc, tpl templating) (crds, objects []object, err error) {
+	first, err := execute(in, dir, load, tpl, 0)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	second, err := execute(in, dir, load, rec)
+	second, err := execute(in, dir, load, tpl, anotherDay)
 	if err != nil {
 		return nil, nil, err
 	}
 	if objects, err = first.objects(); err != nil {
 		return nil, nil, err
 	}
-	if err := sameObjects(first, second, objects); err != nil {
-		return nil, nil, err
+	if file := differing(first, second, objects); file != "" {
+		return nil, nil, tpl.unsteady(file, first)
 	}
 	crds, err = first.crds()
 	return crds, objects, err
+}
+
+// unsteady is the error for a file that comes out another way each time.
+func (tpl templating) unsteady(file string, e *executed) error {
+	if tpl.kept == nil {
+		return &deferral{Template: file, What: "output that is another at each rendering" + e.drawn(file)}
+	}
+	return &Error{ReasonUnsteady, file, "it comes out another way at each rendering, also with random values kept; " +
+		"sort what has no order, and take out what reads the time by itself (date of what is no time)"}
 }
 
 // executed is what the templates of a chart gave, before it is read.
@@ -45,36 +60,50 @@ type executed struct {
 	chart *chart.Chart
 	dir   string
 	texts map[string]string // by the template's file
+	calls map[string]string // by the template's file: the first function in it whose result is another each time
+}
+
+// drawn names the function that made a file unsteady, where it is known.
+func (e *executed) drawn(file string) string {
+	for name, function := range e.calls {
+		if path.Join(e.dir, name) == file {
+			return " (" + function + ")"
+		}
+	}
+	return ""
 }
 
 // execute renders the templates of a chart. NOTES.txt is rendered for its errors (many charts check their values in it) and
-// its text dropped; one that asks for what is not served is left out.
-func execute(in Input, dir string, load loadFunc, rec *recorder) (*executed, error) {
-	e, err := executeOnce(in, dir, load, rec)
-	var notServed *NotServedError
-	if errors.As(err, &notServed) && isNotes(notServed.entry) {
-		e, err = executeOnce(in, dir, withoutNotes(load), rec)
+// its text dropped; one that asks for what only a cluster knows is left out.
+func execute(in Input, dir string, load loadFunc, tpl templating, later time.Duration) (*executed, error) {
+	e, err := executeOnce(in, dir, load, tpl, later)
+	var put *deferral
+	if errors.As(err, &put) && isNotes(put.entry) {
+		e, err = executeOnce(in, dir, withoutNotes(load), tpl, later)
 	}
 	return e, err
 }
 
 func isNotes(file string) bool { return path.Base(file) == "NOTES.txt" }
 
-func executeOnce(in Input, dir string, load loadFunc, rec *recorder) (*executed, error) {
+func executeOnce(in Input, dir string, load loadFunc, tpl templating, later time.Duration) (*executed, error) {
 	c, err := load()
 	if err != nil {
 		return nil, err
 	}
-	values, err := prepare(c, dir, in, rec)
+	values, err := prepare(c, dir, in, tpl.rec)
 	if err != nil {
 		return nil, err
 	}
-	markTime(c)
-	texts, err := engine.RenderWithClientProvider(c, values, noCluster{})
+	e := &executed{c, dir, map[string]string{}, map[string]string{}}
+	markFiles(c)
+	var texts map[string]string
+	during(&scope{later: later, kept: tpl.kept, calls: e.calls}, func() {
+		texts, err = engine.RenderWithClientProvider(c, values, tpl.cluster)
+	})
 	if err != nil {
 		return nil, templateError(err, c.Name(), dir)
 	}
-	e := &executed{c, dir, map[string]string{}}
 	for name, text := range texts {
 		if !isNotes(name) {
 			e.texts[templateFile(name, c.Name(), dir)] = text
@@ -101,7 +130,7 @@ func templateFile(name, chartName, dir string) string {
 	return path.Join(dir, strings.TrimPrefix(name, chartName+"/"))
 }
 
-// objects reads what the templates gave, test hooks left out.
+// objects reads what the templates gave, but for hooks that never run: what is random in a test is no matter.
 func (e *executed) objects() ([]object, error) {
 	var objects []object
 	sources := e.sources()
@@ -112,7 +141,7 @@ func (e *executed) objects() ([]object, error) {
 		}
 		objects = append(objects, found...)
 	}
-	return withoutHooks(objects)
+	return withoutUnrun(objects), nil
 }
 
 // sources are the templates themselves, helpers among them.
@@ -143,55 +172,28 @@ func (e *executed) crds() ([]object, error) {
 	return crds, nil
 }
 
-// sameObjects compares two renderings of a chart. Texts may differ in what makes no object differ, as the order of a map.
-func sameObjects(first, second *executed, objects []object) error {
+// differing compares two renderings of a chart and names the first file in which they differ, "" when they do not. Texts may
+// differ in what makes no object differ, as the order of a map.
+func differing(first, second *executed, objects []object) string {
 	if maps.Equal(first.texts, second.texts) {
-		return nil
+		return ""
 	}
 	again, err := second.objects()
 	if err != nil || len(again) != len(objects) {
-		return first.unsteady(first.differing(second))
+		for _, file := range slices.Sorted(maps.Keys(first.texts)) {
+			if first.texts[file] != second.texts[file] {
+				return file
+			}
+		}
+		return first.dir
 	}
 	for i, o := range objects {
 		if o.source != again[i].source || !reflect.DeepEqual(o.Object, again[i].Object) {
 			file, _, _ := strings.Cut(o.source, " (")
-			return first.unsteady(file)
-		}
-	}
-	return nil
-}
-
-func (e *executed) differing(other *executed) string {
-	for _, file := range slices.Sorted(maps.Keys(e.texts)) {
-		if e.texts[file] != other.texts[file] {
 			return file
 		}
 	}
-	return e.dir
-}
-
-// withoutHooks drops test hooks and what Helm does not know as a hook, and refuses the others.
-func withoutHooks(objects []object) ([]object, error) {
-	var kept []object
-	for _, o := range objects {
-		events, ok := o.GetAnnotations()[helmrelease.HookAnnotation]
-		if !ok {
-			kept = append(kept, o)
-			continue
-		}
-		for event := range strings.SplitSeq(events, ",") {
-			event = strings.ToLower(strings.TrimSpace(event))
-			if slices.Contains(hooks, helmrelease.HookEvent(event)) {
-				return nil, &NotServedError{Template: o.source, What: fmt.Sprintf("the hook %s (%s)", event, name(o))}
-			}
-		}
-	}
-	return kept, nil
-}
-
-var hooks = []helmrelease.HookEvent{
-	helmrelease.HookPreInstall, helmrelease.HookPostInstall, helmrelease.HookPreUpgrade, helmrelease.HookPostUpgrade,
-	helmrelease.HookPreDelete, helmrelease.HookPostDelete, helmrelease.HookPreRollback, helmrelease.HookPostRollback,
+	return ""
 }
 
 // rawChart is the chart around the templates/ of a raw bundle.

@@ -17,15 +17,16 @@ import (
 // basis is all that a rendering depends on besides the answers of a cluster. What the bundle's style does not read is left
 // empty, so that values meant for a chart do not tell apart the renderings of a Kustomize bundle.
 type basis struct {
-	Version  string
-	Bundle   string
-	Files    string   // contentHash
-	Release  *release `json:",omitempty"`
-	Chart    string   `json:",omitempty"`
-	Dir      string   `json:",omitempty"` // of the kustomization
-	Overlays []string `json:",omitempty"`
-
+	Version       string
+	Bundle        string
+	Files         string                     // contentHash
+	Release       *release                   `json:",omitempty"`
+	Chart         string                     `json:",omitempty"`
+	Dir           string                     `json:",omitempty"` // of the kustomization
+	Overlays      []string                   `json:",omitempty"`
 	Customization *v1alpha1.KustomizeOptions `json:",omitempty"`
+	// From names objects of a cluster; what is in them is no part of this.
+	From []v1alpha1.ValuesFrom `json:",omitempty"`
 }
 
 // release is what templates see of the options.
@@ -51,6 +52,9 @@ func Base(in Input) (string, error) {
 	if st.templated {
 		if b.Release, err = newRelease(in); err != nil {
 			return "", err
+		}
+		if in.Options.Helm != nil {
+			b.From = in.Options.Helm.ValuesFrom
 		}
 	}
 	if st.raw() && in.Options.YAML != nil {

@@ -51,6 +51,9 @@ func TestBase(t *testing.T) {
 		{"a byte more is another base", charted, func(in *Input) { in.Files["Chart.yaml"] = append(in.Files["Chart.yaml"], '\n') }, other},
 		{"another name is another base: it is the default of the release", charted, func(in *Input) { in.Bundle = "web" }, other},
 		{"values count for a chart", charted, func(in *Input) { in.Options.Helm = values(map[string]any{"a": 1}) }, other},
+		{"the objects that values are read from count for a chart", charted, func(in *Input) {
+			in.Options.Helm = &v1alpha1.HelmOptions{ValuesFrom: []v1alpha1.ValuesFrom{{SecretKeyRef: &v1alpha1.SecretKeySelector{}}}}
+		}, other},
 		{"the release name counts for a chart", charted, func(in *Input) { in.Options.Helm = &v1alpha1.HelmOptions{ReleaseName: "x"} }, other},
 		{"the namespace counts for a chart", charted, func(in *Input) { in.Options.DefaultNamespace = "x" }, other},
 		{"the bundle's own fleet.yaml counts through the options only", charted, func(in *Input) { in.Files["fleet.yaml"] = []byte("x") }, same},

@@ -115,6 +115,9 @@ func flaw(u *unstructured.Unstructured) string {
 	if strings.HasPrefix(u.GetAPIVersion(), "kustomize.config.k8s.io/") {
 		return "is no object of a cluster; give its directory a fleet.yaml, or name it in kustomize.dir"
 	}
+	if strings.HasPrefix(u.GetAPIVersion(), PackedGroup+"/") {
+		return "is of group " + PackedGroup + ", which is Flotilla's own; give it another"
+	}
 	metadata, _ := u.Object["metadata"].(map[string]any)
 	name, _ := metadata["name"].(string)
 	switch {

@@ -11,7 +11,7 @@ import (
 )
 
 // renderRaw reads plain manifests, and renders those below templates/ as the templates of a chart.
-func renderRaw(ctx context.Context, in Input, rec *recorder) ([]object, error) {
+func renderRaw(ctx context.Context, in Input, tpl templating) ([]object, error) {
 	var overlays []string
 	if in.Options.YAML != nil {
 		overlays = in.Options.YAML.Overlays
@@ -37,7 +37,7 @@ func renderRaw(ctx context.Context, in Input, rec *recorder) ([]object, error) {
 	if templates == nil {
 		return objects, nil
 	}
-	_, rendered, err := renderChart(ctx, in, ".", rawChart(in, templates), rec)
+	_, rendered, err := renderChart(ctx, in, ".", rawChart(in, templates), tpl)
 	return append(objects, rendered...), err
 }
 

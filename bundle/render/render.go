@@ -5,14 +5,16 @@
 // about the cluster goes through a recorder, so that Output.Asked holds all that a rendering depended on besides its Input,
 // and a Key made of both names the result.
 //
-// What would make a rendering depend on more than that (lookup, hooks, random or timely values) is refused with a
-// *NotServedError. Everything else that is wrong with the input is an *Error naming file and line.
+// What makes a rendering depend on more than that (lookup, valuesFrom, random or timely values) is not rendered here: the
+// Output then holds the input itself, packed into objects, for the agent of each cluster to render with RenderOn. Whatever
+// is wrong with the input is an *Error naming file and line.
 //
 // A template can still loop or fill memory without end: the hub and the agent render through the package worker.
 package render
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,7 +24,7 @@ import (
 
 // Version names this renderer in every Base. Whatever changes what the same input renders to changes it: our own code (the
 // number in front) and the libraries (a test compares them with go.mod).
-const Version = "1 helm.sh/helm/v3@v3.22.0 sigs.k8s.io/kustomize/api@v0.21.2"
+const Version = "2 helm.sh/helm/v3@v3.22.0 sigs.k8s.io/kustomize/api@v0.21.2"
 
 // Input is one bundle with the options merged for one target.
 type Input struct {
@@ -45,13 +47,26 @@ type Output struct {
 	// kind and a name, no two are the same, whole numbers are int64. Namespaces are as written.
 	Objects []*unstructured.Unstructured
 	Asked   []v1alpha1.CapabilityAnswer // sorted by question, each once
+	// OnCluster tells why this has to be rendered on the cluster; Objects are then the packed input. "" if they are what is
+	// wanted.
+	OnCluster string
+	Kept      Kept // of RenderOn: the values to hand over next time
 }
 
 // Render renders in for a cluster with these capabilities.
 //
-// Errors are an *Error (the input is wrong), a *NotServedError (the input needs what is not served yet), ErrNotReported
-// (something was asked and caps is nil; all else went unjudged) or ctx's.
-func Render(ctx context.Context, in Input, caps *Capabilities) (out *Output, err error) {
+// Errors are an *Error (the input is wrong), ErrNotReported (something was asked and caps is nil; all else went unjudged) or
+// ctx's.
+func Render(ctx context.Context, in Input, caps *Capabilities) (*Output, error) {
+	return render(ctx, in, newRecorder(caps), nil)
+}
+
+// RenderOn renders in on a cluster, where nothing needs to be put off. valuesFrom must be in the values already.
+func RenderOn(ctx context.Context, in Input, on Cluster) (*Output, error) {
+	return render(ctx, in, newRecorder(&on.Capabilities), &on)
+}
+
+func render(ctx context.Context, in Input, rec *recorder, on *Cluster) (out *Output, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			out, err = nil, &Error{ReasonRenderFailed, in.Bundle, capped(fmt.Sprintf("the renderer panicked: %v", r))}
@@ -66,25 +81,33 @@ func Render(ctx context.Context, in Input, caps *Capabilities) (out *Output, err
 	if err != nil {
 		return nil, err
 	}
-	rec := newRecorder(caps)
-	objects, err := st.objects(ctx, in, rec)
+	why := st.putOff(in)
+	if why != "" && on == nil {
+		return pack(in, why)
+	}
+	tpl := templating{rec: rec, cluster: newLookups(on), kept: on.kept()}
+	objects, err := st.objects(ctx, in, tpl)
+	var later *deferral
+	if errors.As(err, &later) {
+		return pack(in, later.Error())
+	}
 	if rec.err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", in.Bundle, rec.err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	sorted, err := settle(objects)
+	sorted, err := settle(withoutUnrun(objects))
 	if err != nil {
 		return nil, err
 	}
-	return &Output{Objects: sorted, Asked: rec.answers()}, ctx.Err()
+	return &Output{Objects: sorted, Asked: rec.answers(), Kept: tpl.kept}, ctx.Err()
 }
 
 // objects renders by style: the chart or the raw manifests, then Kustomize over what the chart gave; then, over all of it, what the
 // options ask of Kustomize.
-func (st style) objects(ctx context.Context, in Input, rec *recorder) ([]object, error) {
-	objects, err := st.plainObjects(ctx, in, rec)
+func (st style) objects(ctx context.Context, in Input, tpl templating) ([]object, error) {
+	objects, err := st.plainObjects(ctx, in, tpl)
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +121,14 @@ func (st style) objects(ctx context.Context, in Input, rec *recorder) ([]object,
 	return customize(objects, custom)
 }
 
-func (st style) plainObjects(ctx context.Context, in Input, rec *recorder) ([]object, error) {
+func (st style) plainObjects(ctx context.Context, in Input, tpl templating) ([]object, error) {
 	var objects, crds []object
 	var err error
 	switch {
 	case st.chart != "":
-		crds, objects, err = renderChart(ctx, in, st.chart, st.chartLoader(in), rec)
+		crds, objects, err = renderChart(ctx, in, st.chart, st.chartLoader(in), tpl)
 	case st.kustomization == "":
-		objects, err = renderRaw(ctx, in, rec)
+		objects, err = renderRaw(ctx, in, tpl)
 	}
 	if err != nil || st.kustomization == "" {
 		return append(crds, objects...), err

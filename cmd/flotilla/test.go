@@ -78,5 +78,9 @@ func printMatch(cmd *cobra.Command, b *fleet.Bundle, p pipeline.Probe, quiet boo
 	if err != nil {
 		return err
 	}
+	if out.OnCluster != "" {
+		_, err := fmt.Fprintf(cmd.ErrOrStderr(), onClusterNote, b.Name, out.OnCluster)
+		return err
+	}
 	return pipeline.PrintManifests(cmd.OutOrStdout(), out.Objects)
 }

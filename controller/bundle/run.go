@@ -272,12 +272,8 @@ func (in *run) condition(kind string, s *stop) (value corev1.ConditionStatus, re
 func (in *run) reason() string {
 	first := in.places[slices.IndexFunc(in.places, func(p *place) bool { return p.err != nil })]
 	var wrong *render.Error
-	var missing *render.NotServedError
-	switch {
-	case errors.As(first.err, &wrong):
+	if errors.As(first.err, &wrong) {
 		return wrong.Reason
-	case errors.As(first.err, &missing):
-		return fleet.ConditionNotServed
 	}
 	return render.ReasonRenderFailed
 }
@@ -286,9 +282,8 @@ func (in *run) reason() string {
 // stands in front.
 func (in *run) sentence(err error) string {
 	var wrong *render.Error
-	var missing *render.NotServedError
 	dir := in.bundle.Annotations[fleet.PathAnnotation]
-	if dir == "" || dir == "." || !errors.As(err, &wrong) && !errors.As(err, &missing) {
+	if dir == "" || dir == "." || !errors.As(err, &wrong) {
 		return err.Error()
 	}
 	return "in " + dir + ": " + err.Error()

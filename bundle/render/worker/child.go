@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -76,21 +77,41 @@ func (c *child) end() {
 	<-c.exited
 }
 
-// ask sends a framed request and returns its response. The process is killed when ctx ends first. After an error it is of no use.
-func (c *child) ask(ctx context.Context, framed []byte) (*response, error) {
+// ask sends a framed request, answers what the child asks back, and returns its response. The process is killed when ctx
+// ends first. After an error it is of no use.
+func (c *child) ask(ctx context.Context, framed []byte, lookup lookupFunc) (*response, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })
 	defer stop()
 	if _, err := c.in.Write(framed); err != nil {
 		return nil, err
 	}
-	var answer response
-	if err := readFrame(c.out, &answer); err != nil {
-		return nil, err
+	for {
+		var answer response
+		if err := readFrame(c.out, &answer); err != nil {
+			return nil, err
+		}
+		switch {
+		case answer.Lookup != nil && lookup != nil:
+			if err := writeFrame(c.in, look(lookup, *answer.Lookup)); err != nil {
+				return nil, err
+			}
+		case answer.Output == nil && answer.Error == nil && answer.Filled == nil:
+			return nil, errors.New("the program is no render worker")
+		default:
+			return &answer, nil
+		}
 	}
-	if answer.Output == nil && answer.Error == nil && answer.Filled == nil {
-		return nil, errors.New("the program is no render worker")
+}
+
+type lookupFunc = func(render.Lookup) (map[string]any, error)
+
+func look(lookup lookupFunc, what render.Lookup) lookedUp {
+	object, err := lookup(what)
+	data, unfit := json.Marshal(object)
+	if err := cmp.Or(err, unfit); err != nil {
+		return lookedUp{Error: err.Error()}
 	}
-	return &answer, nil
+	return lookedUp{Object: data}
 }
 
 // diagnose tells why the process ended in the middle of a rendering.

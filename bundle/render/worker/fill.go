@@ -36,7 +36,7 @@ type filling struct {
 
 // fill fills in, and halves where a child was ended, down to the cluster that did it.
 func (f *filling) fill(ctx context.Context, job target.Job) []target.Filled {
-	answer, err := f.pool.exchange(ctx, request{Fill: &job}, "the templates")
+	answer, err := f.pool.exchange(ctx, request{Fill: &job}, "the templates", nil)
 	if err == nil && len(answer.Filled) == len(job.Contexts) {
 		return answer.Filled
 	}

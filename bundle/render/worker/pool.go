@@ -64,7 +64,16 @@ func New(o Options) *Pool {
 // Render is render.Render in a child. Its errors are those of render.Render, and an *render.Error with reason
 // RenderTimeout, RenderMemoryLimit or RenderCrashed. It waits while all children are busy.
 func (p *Pool) Render(ctx context.Context, in render.Input, caps *render.Capabilities) (*render.Output, error) {
-	answer, err := p.exchange(ctx, request{Input: in, Capabilities: caps}, in.Bundle)
+	return p.render(ctx, request{Input: in, Capabilities: caps}, nil)
+}
+
+// RenderOn is render.RenderOn in a child, like Render. Lookups are made by this process: the child has no connection.
+func (p *Pool) RenderOn(ctx context.Context, in render.Input, on render.Cluster) (*render.Output, error) {
+	return p.render(ctx, request{Input: in, Capabilities: &on.Capabilities, OnCluster: true, Kept: on.Kept}, on.Lookup)
+}
+
+func (p *Pool) render(ctx context.Context, ask request, lookup lookupFunc) (*render.Output, error) {
+	answer, err := p.exchange(ctx, ask, ask.Input.Bundle, lookup)
 	switch {
 	case err != nil:
 		return nil, err
@@ -74,8 +83,8 @@ func (p *Pool) Render(ctx context.Context, in render.Input, caps *render.Capabil
 	return answer.Output, nil
 }
 
-// exchange has a child answer. where is what an error is about.
-func (p *Pool) exchange(ctx context.Context, ask request, where string) (*response, error) {
+// exchange has a child answer. where is what an error is about; lookup is nil where there is no cluster.
+func (p *Pool) exchange(ctx context.Context, ask request, where string, lookup lookupFunc) (*response, error) {
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
@@ -96,7 +105,7 @@ func (p *Pool) exchange(ctx context.Context, ask request, where string) (*respon
 	}
 	limited, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	answer, err := c.ask(limited, framed)
+	answer, err := c.ask(limited, framed, lookup)
 	if err != nil {
 		c.end()
 		return nil, explain(ctx, limited, c, where, o)

@@ -12,7 +12,7 @@ import (
 )
 
 // A frame is its length in four bytes, big-endian, and so much JSON. The first frame that a child gets is its limits; then
-// each request gets one response.
+// each request gets one response, and in between the child may ask back what is on the cluster.
 
 // maxFrame bounds what either side takes: a bundle's files as base64, or the objects of a rendering.
 const maxFrame = 512 << 20
@@ -25,6 +25,8 @@ type limits struct {
 type request struct {
 	Input        render.Input
 	Capabilities *render.Capabilities
+	OnCluster    bool        // Capabilities are there, and lookups are answered
+	Kept         render.Kept `json:",omitempty"`
 	Fill         *target.Job `json:",omitempty"` // in place of a rendering
 }
 
@@ -32,13 +34,18 @@ type response struct {
 	Output *render.Output  `json:",omitempty"`
 	Error  *wireError      `json:",omitempty"`
 	Filled []target.Filled `json:",omitempty"`
+	Lookup *render.Lookup  `json:",omitempty"` // no response yet: it wants a lookedUp first
+}
+
+type lookedUp struct {
+	Object json.RawMessage `json:",omitempty"`
+	Error  string          `json:",omitempty"`
 }
 
 // wireError carries each kind of error that Render documents.
 type wireError struct {
-	Input       *render.Error          `json:",omitempty"`
-	NotServed   *render.NotServedError `json:",omitempty"`
-	NotReported bool                   `json:",omitempty"`
+	Input       *render.Error `json:",omitempty"`
+	NotReported bool          `json:",omitempty"`
 	Text        string
 }
 
@@ -48,7 +55,6 @@ func toWire(err error) *wireError {
 	}
 	w := &wireError{NotReported: errors.Is(err, render.ErrNotReported), Text: err.Error()}
 	errors.As(err, &w.Input)
-	errors.As(err, &w.NotServed)
 	return w
 }
 
@@ -56,8 +62,6 @@ func (w *wireError) err() error {
 	switch {
 	case w.Input != nil:
 		return w.Input
-	case w.NotServed != nil:
-		return w.NotServed
 	case w.NotReported:
 		return notReported(w.Text)
 	}

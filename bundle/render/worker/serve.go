@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"flotilla.io/flotilla/bundle/render"
 	"flotilla.io/flotilla/bundle/target"
@@ -45,18 +46,41 @@ func serve(in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return err
 		}
-		if err := writeFrame(out, ask.answer()); err != nil {
+		if err := writeFrame(out, ask.answer(in, out)); err != nil {
 			return err
 		}
 	}
 }
 
-func (r request) answer() response {
+func (r request) answer(in io.Reader, out io.Writer) response {
 	if r.Fill != nil {
 		return response{Filled: target.Fill(context.Background(), *r.Fill)}
 	}
-	output, err := render.Render(context.Background(), r.Input, r.Capabilities)
+	output, err := r.render(in, out)
 	return response{Output: output, Error: toWire(err)}
+}
+
+func (r request) render(in io.Reader, out io.Writer) (*render.Output, error) {
+	if !r.OnCluster {
+		return render.Render(context.Background(), r.Input, r.Capabilities)
+	}
+	return render.RenderOn(context.Background(), r.Input, render.Cluster{
+		Capabilities: *r.Capabilities, Kept: r.Kept,
+		Lookup: func(what render.Lookup) (map[string]any, error) {
+			if err := writeFrame(out, response{Lookup: &what}); err != nil {
+				return nil, err
+			}
+			var found lookedUp
+			if err := readFrame(in, &found); err != nil {
+				return nil, err
+			}
+			if found.Error != "" {
+				return nil, errors.New(found.Error)
+			}
+			var object map[string]any
+			return object, utiljson.Unmarshal(found.Object, &object) // whole numbers stay whole
+		},
+	})
 }
 
 // fence takes from this process what a rendering has no use for. Package render uses none of it; this holds if a library

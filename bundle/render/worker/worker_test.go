@@ -141,10 +141,6 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 			var e *render.Error
 			return errors.As(err, &e) && e.Where == "templates/a.yaml:1" && e.Reason == render.ReasonRenderFailed
 		}},
-		{"what is not served", `{{ lookup "v1" "Secret" "" "" }}`, func(err error) bool {
-			var e *render.NotServedError
-			return errors.As(err, &e) && e.Template == "templates/a.yaml:1"
-		}},
 		{"what was not reported", `{{ .Capabilities.KubeVersion }}`, func(err error) bool {
 			return errors.Is(err, render.ErrNotReported) && strings.Contains(err.Error(), "kubeVersion")
 		}},
@@ -155,6 +151,38 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	}
 	if len(p.idle) != 1 {
 		t.Error("a wrong input ends no child")
+	}
+}
+
+func TestOnTheClusterTheParentLooksUp(t *testing.T) {
+	p := pool(t, 1, time.Minute)
+	in := chart(`{{ $s := lookup "v1" "Secret" "ns" "x" }}{apiVersion: v1, kind: ConfigMap, metadata: {name: "a{{ $s.n }}"}, data: {a: "{{ randAlpha 9 }}"}}`)
+	put, err := p.Render(t.Context(), in, nil)
+	must(t, err)
+	if put.OnCluster != "lookup of v1 Secret in templates/a.yaml:1" {
+		t.Errorf("put off for %q", put.OnCluster)
+	}
+	asked := 0
+	on := render.Cluster{Lookup: func(l render.Lookup) (map[string]any, error) {
+		if asked++; l != (render.Lookup{APIVersion: "v1", Kind: "Secret", Namespace: "ns", Name: "x"}) {
+			return nil, fmt.Errorf("looking up %s", l)
+		}
+		return map[string]any{"n": int64(12345678)}, nil
+	}}
+	first, err := p.RenderOn(t.Context(), in, on)
+	must(t, err)
+	if name := first.Objects[0].GetName(); name != "a12345678" || asked != 1 {
+		t.Errorf("%s after %d lookups: a whole number stays whole, and two renderings ask once", name, asked)
+	}
+	on.Kept = first.Kept
+	second, err := p.RenderOn(t.Context(), in, on)
+	must(t, err)
+	if encoded(t, first.Objects) != encoded(t, second.Objects) {
+		t.Error("a random value is another with what was kept")
+	}
+	on.Lookup = func(render.Lookup) (map[string]any, error) { return nil, errors.New("not yours") }
+	if _, err := p.RenderOn(t.Context(), in, on); err == nil || !strings.Contains(err.Error(), "not yours") || len(p.idle) != 1 {
+		t.Errorf("a lookup that fails: %v, %d children", err, len(p.idle))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,8 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"flotilla.io/flotilla/agent/apply"
+	"flotilla.io/flotilla/agent/hooks"
 	"flotilla.io/flotilla/agent/others"
 	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/rendering"
 	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
@@ -103,8 +106,11 @@ func equal[T any](a, b T) bool {
 
 func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.Record) error {
 	order := d.order
-	e.use(d.name, order.Spec.Layers, d.record.Spec.Layers, previousLayers(d.record))
+	e.useBoth(d, next)
 	entries, err := e.layers.Open(ctx, order.Spec.Layers)
+	if err == nil {
+		entries, err = e.deployable(ctx, d, &next, entries)
+	}
 	if err != nil {
 		return fmt.Errorf("revision %s: %w", revisionOf(order), err)
 	}
@@ -113,14 +119,23 @@ func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.R
 		next.GivenUp = ""
 	}
 	next.KeepResources = order.Spec.Options.KeepResources
+	return e.adopt(ctx, d, next, entries)
+}
+
+// adopt makes a record the one that counts, with the entries that it deploys.
+func (e *engine) adopt(ctx context.Context, d *deployment, next store.Record, entries []layer.Entry) error {
 	old := d.record
-	if old.Spec.DeploymentID != "" && old.Spec.DeploymentID != order.Spec.DeploymentID {
+	isNew := old.Spec.DeploymentID != next.Spec.DeploymentID || old.Values != next.Values
+	if isNew && old.Spec.DeploymentID != "" {
 		next.Previous = previous(d.record)
+	}
+	if isNew {
+		next.Hooks, next.DeleteHooks = newRun(d, next, entries)
 	}
 	if err := e.store.PutRecord(ctx, next); err != nil {
 		return err
 	}
-	if d.record.Spec.DeploymentID != next.Spec.DeploymentID {
+	if isNew {
 		d.staged, d.applied = time.Now(), false
 		e.log.Info("took in a revision", "bundle", d.name, "revision", next.Revision, "sequence", next.Sequence, "objects", len(entries))
 	}
@@ -137,7 +152,7 @@ func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.R
 	}
 	d.record, d.account, d.failures, d.carried = next, nil, 0, entries
 	d.looked = map[layer.Key]string{} // what was drift may be none under the new rules, and the other way round
-	e.use(d.name, next.Spec.Layers, previousLayers(next))
+	e.use(d.name, next.Spec.Layers, next.Layers(), previousLayers(next))
 	e.want(d, entries)
 	return nil
 }
@@ -148,12 +163,19 @@ func samePlace(a, b v1alpha1.BundleDeploymentOptions) bool {
 		maps.Equal(a.NamespaceLabels, b.NamespaceLabels) && maps.Equal(a.NamespaceAnnotations, b.NamespaceAnnotations)
 }
 
-// previous keeps the last revision that was Ready and the last that was tried.
+// useBoth keeps the layers of the record and of the next one, with those that come besides.
+func (e *engine) useBoth(d *deployment, next store.Record, more ...v1alpha1.LayerRef) {
+	e.use(d.name, next.Spec.Layers, d.record.Spec.Layers, d.record.Layers(), previousLayers(d.record), more)
+}
+
+// previous keeps the last revision that was Ready and the last that was tried, each with the layers that its objects are in.
 func previous(r store.Record) []v1alpha1.BundleDeploymentSpec {
+	last := r.Spec
+	last.Layers = r.Layers()
 	if len(r.Previous) == 0 || r.Good == r.Spec.DeploymentID {
-		return []v1alpha1.BundleDeploymentSpec{r.Spec}
+		return []v1alpha1.BundleDeploymentSpec{last}
 	}
-	return []v1alpha1.BundleDeploymentSpec{r.Previous[0], r.Spec}
+	return []v1alpha1.BundleDeploymentSpec{r.Previous[0], last}
 }
 
 // goBack takes up a record that gave its revision up.
@@ -164,6 +186,11 @@ func (d *deployment) goBack(next store.Record) {
 
 // acceptDeletion stores the order to delete. It needs no layers: what is deleted is what the inventory has.
 func (e *engine) acceptDeletion(ctx context.Context, d *deployment, next store.Record) error {
+	next.Deployed = d.record.Target().Layers // the hooks of what runs, whatever was ordered since
+	next.Hooks = nil
+	if next.DeleteHooks && !orphans(next) && (next.Applied != "" || len(d.inv) > 0) {
+		next.Hooks = &hooks.Run{ID: runID(next)}
+	}
 	if err := e.store.PutRecord(ctx, next); err != nil {
 		return err
 	}
@@ -182,6 +209,9 @@ func (e *engine) open(ctx context.Context, d *deployment) error {
 		return nil
 	}
 	entries, err := e.layers.Open(ctx, d.record.Target().Layers)
+	if errors.Is(err, store.ErrNotStored) && d.record.Deployed != nil && d.record.GivenUp == "" {
+		return e.renderAgain(ctx, d)
+	}
 	if err != nil {
 		return fmt.Errorf("revision %s: %w", d.record.Revision, err)
 	}
@@ -199,6 +229,7 @@ func (e *engine) want(d *deployment, entries []layer.Entry) {
 	d.rules = others.New(options, scalers(entries, place))
 	seen := map[layer.Key]bool{}
 	var maybe []plan.Wanted // what cannot be placed now might still be one of these
+	entries, d.hooks = hooks.Split(rendering.Objects(entries))
 	for _, entry := range entries {
 		w, err := apply.Resolve(e.tenants.Kinds(), entry, place, owner)
 		switch {

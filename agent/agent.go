@@ -14,6 +14,7 @@ import (
 
 	"flotilla.io/flotilla/agent/pull"
 	"flotilla.io/flotilla/agent/register"
+	"flotilla.io/flotilla/agent/rendering"
 	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/agent/tenant"
 )
@@ -28,6 +29,8 @@ type Config struct {
 
 // Run runs the agent until ctx ends. It begins with what the store remembers, before the hub is asked anything, and goes
 // on with it for as long as there is no hub.
+//
+// The program must call worker.Serve when its first argument is rendering.Command.
 func Run(ctx context.Context, c Config) error {
 	local := rest.CopyConfig(c.Local)
 	local.QPS = -1 // the cluster's own fairness decides
@@ -45,8 +48,12 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	renderer, err := rendering.New()
+	if err != nil {
+		return err
+	}
 	layers := pull.NewLayers(s)
-	e := newEngine(c.Log, c.Namespace, s, layers, tenants, accountsOf(c.Namespace, core.ServiceAccounts(c.Namespace).Get))
+	e := newEngine(c.Log, c.Namespace, s, layers, tenants, accountsOf(c.Namespace, core.ServiceAccounts(c.Namespace).Get), renderer)
 	if err := persist(ctx, c.Log, "reading what the store remembers", func() error { return e.load(ctx) }); err != nil {
 		return err
 	}

@@ -53,6 +53,19 @@ func (b *batch) object(ctx context.Context, key layer.Key) (*unstructured.Unstru
 	if !ok {
 		return nil, fmt.Errorf("%s is not wanted any more", key)
 	}
+	from, moved := b.deployment.origin[key]
+	if !moved {
+		from = key
+	}
+	entry, err := b.entry(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	return apply.Prepare(entry, w, b.deployment.owner())
+}
+
+// entry finds an entry of the layers.
+func (b *batch) entry(ctx context.Context, key layer.Key) (layer.Entry, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.entries == nil {
@@ -60,20 +73,16 @@ func (b *batch) object(ctx context.Context, key layer.Key) (*unstructured.Unstru
 		if entries == nil {
 			var err error
 			if entries, err = b.engine.layers.Open(ctx, b.deployment.record.Target().Layers); err != nil {
-				return nil, err
+				return layer.Entry{}, err
 			}
 		}
 		b.entries = index(entries)
 	}
-	from, moved := b.deployment.origin[key]
-	if !moved {
-		from = key
-	}
-	entry, ok := b.entries[from]
+	entry, ok := b.entries[key]
 	if !ok {
-		return nil, fmt.Errorf("%s is not in the layers any more", key)
+		return layer.Entry{}, fmt.Errorf("%s is not in the layers any more", key)
 	}
-	return apply.Prepare(entry, w, b.deployment.owner())
+	return entry, nil
 }
 
 func index(entries []layer.Entry) map[layer.Key]layer.Entry {
@@ -224,7 +233,7 @@ func (b *batch) applied(ctx context.Context, key layer.Key, path fieldpath.Path)
 	if b.had == nil && b.hadErr == nil {
 		specs := d.record.Previous
 		if len(specs) == 0 || d.record.GivenUp != "" {
-			specs = append(slices.Clone(specs), d.record.Spec)
+			specs = append(slices.Clone(specs), previous(d.record)...)
 		}
 		for _, spec := range specs {
 			entries, err := b.engine.layers.Open(ctx, spec.Layers)

@@ -48,6 +48,7 @@ func (e *engine) giveUp(ctx context.Context, d *deployment, why string) bool {
 		return false
 	}
 	next := d.record
+	next.Hooks = nil // there are none for going back
 	next.GivenUp = fmt.Sprintf("revision %s was %s; the one before was applied again, as helm.atomic asks", d.record.Revision, why)
 	if err := e.store.PutRecord(ctx, next); err != nil {
 		e.log.Error("storing that a revision was given up", "bundle", d.name, "error", err)

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"flotilla.io/flotilla/agent/hooks"
 	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/agent/others"
 	"flotilla.io/flotilla/agent/plan"
@@ -39,6 +40,7 @@ type deployment struct {
 	origin map[layer.Key]layer.Key // of wanted objects, where the layer has them under another namespace
 	misfit []error                 // objects that cannot be placed on this cluster, so far
 	rules  others.Rules            // what of the wanted objects is left to others
+	hooks  []hooks.Hook
 
 	carried []layer.Entry      // the opened layers, within one pass
 	defined bool               // kinds were defined in this pass: what could not be placed may be now

@@ -21,6 +21,7 @@ import (
 	"flotilla.io/flotilla/agent/drift"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/pull"
+	"flotilla.io/flotilla/agent/rendering"
 	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
@@ -44,6 +45,8 @@ type engine struct {
 	tenants   *tenant.Tenants
 	accounts  *accounts
 	watches   *drift.Watches
+	renderer  *rendering.Renderer
+	sources   *rendering.Watches
 	claims    plan.Claims
 	queue     workqueue.TypedDelayingInterface[string]
 
@@ -54,9 +57,9 @@ type engine struct {
 	refs        map[string]map[string]bool // layers in use, by deployment
 }
 
-func newEngine(log *slog.Logger, namespace string, s *store.Store, layers *pull.Layers, tenants *tenant.Tenants, accounts *accounts) *engine {
+func newEngine(log *slog.Logger, namespace string, s *store.Store, layers *pull.Layers, tenants *tenant.Tenants, accounts *accounts, renderer *rendering.Renderer) *engine {
 	return &engine{
-		log: log, namespace: namespace, store: s, layers: layers, tenants: tenants, accounts: accounts,
+		log: log, namespace: namespace, store: s, layers: layers, tenants: tenants, accounts: accounts, renderer: renderer,
 		queue:       workqueue.NewTypedDelayingQueue[string](),
 		deployments: map[string]*deployment{},
 		refs:        map[string]map[string]bool{},
@@ -83,7 +86,7 @@ func (e *engine) load(ctx context.Context) error {
 		}
 		e.claims.Announce(r.Name)
 		e.deployments[r.Name] = d
-		e.use(r.Name, r.Spec.Layers, previousLayers(r))
+		e.use(r.Name, r.Spec.Layers, r.Layers(), previousLayers(r))
 	}
 	return nil
 }
@@ -91,6 +94,8 @@ func (e *engine) load(ctx context.Context) error {
 // run works until ctx ends.
 func (e *engine) run(ctx context.Context) {
 	e.watches = drift.NewWatches(ctx, e.tenants, e.log, e.touched)
+	e.sources = rendering.NewWatches(ctx, e.tenants, func(name string) { e.queue.AddAfter(name, gather) })
+	defer e.renderer.Close()
 	e.wakeAll()
 	var wg sync.WaitGroup
 	for range workers {
@@ -235,6 +240,7 @@ func (e *engine) forget(ctx context.Context, d *deployment) error {
 		return err
 	}
 	e.watches.Want(d.name, nil)
+	e.sources.Want(d.name, nil, nil)
 	e.claims.Forget(d.name)
 	e.mu.Lock()
 	delete(e.deployments, d.name)

@@ -12,7 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"flotilla.io/flotilla/agent/apply"
+	"flotilla.io/flotilla/agent/hooks"
 	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
@@ -117,14 +119,17 @@ func (e *engine) uninstall(ctx context.Context, d *deployment) error {
 	}
 	spec := d.record.Spec
 	var errs []error
-	orphans := d.orphans()
+	orphans := orphans(d.record)
 	if orphans {
 		for key := range d.inv {
 			d.keep(key)
 			e.left(d, plan.Step{Key: key}, apply.Kept)
 		}
-	} else if len(d.inv) > 0 {
+	} else if len(d.inv) > 0 || d.record.Hooks != nil {
 		if err := e.actAs(ctx, d); err != nil {
+			return err
+		}
+		if err := e.hooksOfDeletion(ctx, d, hooks.PreDelete); err != nil {
 			return err
 		}
 		steps := plan.Make(plan.Input{
@@ -138,6 +143,11 @@ func (e *engine) uninstall(ctx context.Context, d *deployment) error {
 	d.deleting = d.deleting[:0]
 	for _, item := range d.inv.Sorted() {
 		d.deleting = append(d.deleting, item.Key)
+	}
+	if len(errs) == 0 && len(d.inv) == 0 {
+		if err := e.hooksOfDeletion(ctx, d, hooks.PostDelete); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	if len(errs) == 0 && len(d.inv) == 0 && spec.Options.DeleteNamespace && !orphans {
 		if err := e.dropNamespace(ctx, d); err != nil {
@@ -164,10 +174,9 @@ func (e *engine) uninstall(ctx context.Context, d *deployment) error {
 
 // orphans tells whether the objects stay when the deployment goes. Of what was said last and before that, the most
 // protective counts.
-func (d *deployment) orphans() bool {
-	spec := d.record.Spec
-	return spec.Deletion.Policy == v1alpha1.DeletionPolicyOrphan || d.record.KeepResources || spec.Options.KeepResources ||
-		strings.HasPrefix(d.name, v1alpha1.AgentBundlePrefix)
+func orphans(r store.Record) bool {
+	return r.Spec.Deletion.Policy == v1alpha1.DeletionPolicyOrphan || r.KeepResources || r.Spec.Options.KeepResources ||
+		strings.HasPrefix(r.Name, v1alpha1.AgentBundlePrefix)
 }
 
 // dropNamespace deletes the namespace that the bundle was deployed into, which is what deleteNamespace asks for, or

@@ -192,6 +192,9 @@ func (b *batch) retry(ctx context.Context) {
 			}
 			continue
 		}
+		if w, ok := b.wanted(key); ok && !plan.SameObject(d.inv[key].Digest, w.Digest) {
+			continue // a new revision of it is on its way, or failed: that is no drift
+		}
 		if wait := time.Until(was.next); wait > 0 {
 			d.at(was.next)
 			continue

@@ -10,9 +10,11 @@ import (
 
 	"flotilla.io/flotilla/agent/apply"
 	"flotilla.io/flotilla/agent/drift"
+	"flotilla.io/flotilla/agent/hooks"
 	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/pull"
+	"flotilla.io/flotilla/agent/rendering"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
@@ -60,7 +62,8 @@ func (e *engine) act(ctx context.Context, d *deployment) error {
 	if d.record.Spec.DeploymentID == "" {
 		return nil // nothing was ever accepted
 	}
-	return e.converge(ctx, d)
+	err := e.readAgain(ctx, d)
+	return errors.Join(err, e.converge(ctx, d))
 }
 
 // settle turns the error of a pass into what is said about it.
@@ -92,7 +95,9 @@ func waits(err error) bool {
 	for _, one := range flatten(err) {
 		var wait *waitError
 		var going *apply.GoingError
-		if !errors.As(one, &wait) && !errors.As(one, &going) && !tenant.IsNotServed(one) {
+		var runs *hooks.RunningError
+		var missing *rendering.MissingError
+		if !errors.As(one, &wait) && !errors.As(one, &going) && !errors.As(one, &runs) && !errors.As(one, &missing) && !tenant.IsNotServed(one) {
 			return false
 		}
 	}
@@ -189,10 +194,16 @@ func (e *engine) carryOut(ctx context.Context, d *deployment, steps []plan.Step)
 		errs = append(errs, fmt.Errorf("%s belongs to bundle %s already; remove it from one of the two", s.Key, s.Other))
 	}
 	work := &batch{engine: e, deployment: d}
-	if len(by[plan.Apply]) > 0 || !d.placed {
+	run := d.record.Hooks
+	if len(by[plan.Apply]) > 0 || !d.placed || !run.Over(run.Before()) {
 		if err := work.allowed(ctx); err != nil {
 			errs, by[plan.Apply] = append(errs, err), nil
 		}
+	}
+	if !run.Over(run.Before()) {
+		var failed []error
+		by[plan.Apply], failed = work.hooksBefore(ctx, by[plan.Apply], len(errs) > 0)
+		errs = append(errs, failed...)
 	}
 	if len(by[plan.Apply]) > 0 {
 		errs = append(errs, work.apply(ctx, by[plan.Apply])...)
@@ -210,6 +221,9 @@ func (e *engine) carryOut(ctx context.Context, d *deployment, steps []plan.Step)
 	}
 	if err := e.save(ctx, d); err != nil {
 		errs = append(errs, err)
+	}
+	if run := d.record.Hooks; len(errs) == 0 && !run.Over(run.After()) {
+		errs = append(errs, work.hooksAfter(ctx)...)
 	}
 	d.applied = len(errs) == 0
 	return errors.Join(errs...)

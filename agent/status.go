@@ -136,7 +136,7 @@ func (e *engine) facts(d *deployment) report.Facts {
 	if f.Waiting == "" && d.frozen != "" && (f.Applied != spec.DeploymentID || spec.DeploymentID == "") {
 		f.Waiting = d.frozen
 	}
-	f.Watching = e.watches.Problems(d.name)
+	f.Watching = append(e.watches.Problems(d.name), e.sources.Problems(d.name)...)
 	d.objects(&f)
 	return f
 }
@@ -235,7 +235,7 @@ func (e *engine) settled(ctx context.Context, d *deployment, f report.Facts) {
 	if !swept {
 		return
 	}
-	e.use(d.name, next.Spec.Layers)
+	e.use(d.name, next.Spec.Layers, next.Layers())
 	if err := e.sweep(ctx); err != nil {
 		e.log.Error("dropping layers that are not used any more", "error", err)
 	}

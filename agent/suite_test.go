@@ -21,9 +21,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"flotilla.io/flotilla/agent/rendering"
 	flotilla "flotilla.io/flotilla/api/flotilla/v1alpha1"
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
+	"flotilla.io/flotilla/bundle/render/worker"
 	crd "flotilla.io/flotilla/charts/flotilla-crd"
 	"flotilla.io/flotilla/localfleet"
 )
@@ -38,7 +40,17 @@ var (
 	secret          = layer.HubSecret(bytes.Repeat([]byte{7}, 32))
 )
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+// TestMain also plays the child in which the agent renders.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == rendering.Command {
+		if err := worker.Serve(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(testMain(m))
+}
 
 func testMain(m *testing.M) int {
 	ctrllog.SetLogger(logr.Discard())

@@ -19,7 +19,7 @@ import (
 var shared = map[string]string{
 	"opts": `defaultNamespace namespace
 		helm{chart repo version releaseName timeoutSeconds:i values:free templateValues:m
-			valuesFrom[]{configMapKeyRef{name namespace key} secretKeyRef{name namespace key}} valuesFiles[]
+			valuesFrom[]{configMapKeyRef{name namespace key + optional:b} secretKeyRef{name namespace key + optional:b}} valuesFiles[]
 			force:b takeOwnership:b maxHistory:i waitForJobs:b atomic:b disablePreProcess:b disableDNS:b skipSchemaValidation:b
 			disableDependencyUpdate:b}
 		yaml{overlays[]} kustomize{dir + patches[]{path patch target{group version kind name namespace annotationSelector labelSelector}

@@ -137,6 +137,9 @@ func isImmutable(err error) bool {
 	return apierrors.IsInvalid(err) && immutable.MatchString(err.Error())
 }
 
+// Explain is what Apply makes of the API server's answer to a request about an object.
+func Explain(key layer.Key, err error) error { return explain(key, err) }
+
 // explain turns the API server's answer into an error that names the object and says what to do, without any value.
 func explain(key layer.Key, err error) error {
 	var conflict *ConflictError

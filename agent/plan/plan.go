@@ -42,8 +42,8 @@ func Under(digest, rules string) string {
 	return digest + " " + rules
 }
 
-// sameObject tells whether two digests are of the same object, be it under other rules.
-func sameObject(a, b string) bool {
+// SameObject tells whether two digests are of the same object, be it under other rules.
+func SameObject(a, b string) bool {
 	a, _, _ = strings.Cut(a, " ")
 	b, _, _ = strings.Cut(b, " ")
 	return a == b
@@ -113,7 +113,7 @@ func (in Input) want(w Wanted) Step {
 		return Step{w.Key, Refuse, other}
 	}
 	item, known := in.Inventory[w.Key]
-	if !known || item.UID == "" || !sameObject(item.Digest, w.Digest) || in.Again(w.Key) {
+	if !known || item.UID == "" || !SameObject(item.Digest, w.Digest) || in.Again(w.Key) {
 		return Step{Key: w.Key, Action: Apply}
 	}
 	live := in.Live(w.Key)

@@ -31,6 +31,7 @@ type Layers struct {
 	mu     sync.Mutex
 	remote Remote // nil as long as the cluster has not joined
 	kek    []byte
+	own    layer.HubSecret // nil as long as nothing was rendered here
 }
 
 // NewLayers opens layers from the store alone, until Use gives it a hub.
@@ -57,6 +58,9 @@ func (l *Layers) Open(ctx context.Context, refs []v1alpha1.LayerRef) ([]layer.En
 }
 
 func (l *Layers) one(ctx context.Context, ref v1alpha1.LayerRef) (layer.Layer, error) {
+	if isOwn(ref) {
+		return l.openOwn(ctx, ref)
+	}
 	chunks, err := l.store.Layer(ctx, ref.ID, int(ref.Chunks))
 	if err == nil {
 		opened, openErr := l.open(ctx, ref, chunks)

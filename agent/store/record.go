@@ -5,14 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"flotilla.io/flotilla/agent/hooks"
 	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/layer"
 )
 
 // Record is what the agent remembers of a BundleDeployment besides its objects.
@@ -49,9 +52,27 @@ type Record struct {
 	Kept []string `json:"kept,omitempty"`
 	// Deletion is "done" once the order to delete was carried out.
 	Deletion string `json:"deletion,omitempty"`
+	// Deployed are the layers that the objects are in, where these are not those of Spec: what was rendered on this cluster,
+	// or, once there is an order to delete, what was deployed before it.
+	Deployed []v1alpha1.LayerRef `json:"deployed,omitempty"`
+	// Values is the digest of the valuesFrom objects that it was rendered with.
+	Values string `json:"values,omitempty"`
+	// Hooks is how far the hooks of the revision are; nil if it has none.
+	Hooks *hooks.Run `json:"hooks,omitempty"`
+	// DeleteHooks tells that some run at a deletion.
+	DeleteHooks bool `json:"deleteHooks,omitempty"`
 }
 
-// Target is what the objects are to be: Spec, or, where that was given up, what was ready before.
+// Layers are those that the objects of Spec are in.
+func (r Record) Layers() []v1alpha1.LayerRef {
+	if r.Deployed != nil {
+		return r.Deployed
+	}
+	return r.Spec.Layers
+}
+
+// Target is what the objects are to be: Spec, or, where that was given up, what was ready before; its layers are those that
+// the objects are in.
 func (r Record) Target() v1alpha1.BundleDeploymentSpec {
 	if r.GivenUp != "" {
 		for _, spec := range r.Previous {
@@ -60,7 +81,9 @@ func (r Record) Target() v1alpha1.BundleDeploymentSpec {
 			}
 		}
 	}
-	return r.Spec
+	spec := r.Spec
+	spec.Layers = r.Layers()
+	return spec
 }
 
 // CanGoBack tells whether there is something that was ready before Spec.
@@ -73,6 +96,7 @@ const (
 	recordPrefix    = "record-"
 	inventoryPrefix = "inventory-"
 	keyName         = "kek"
+	ownKeyName      = "own-key"
 )
 
 // Records reads all records, sorted by the name of their Secret.
@@ -203,4 +227,17 @@ func (s *Store) Key(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	return data["kek"], nil
+}
+
+// OwnKey reads the secret that seals what is rendered on this cluster; it is made when there is none yet.
+func (s *Store) OwnKey(ctx context.Context) (layer.HubSecret, error) {
+	data, err := s.get(ctx, ownKeyName)
+	if err == nil {
+		return data["secret"], nil
+	}
+	if !errors.Is(err, ErrNotStored) {
+		return nil, err
+	}
+	secret := layer.NewHubSecret()
+	return secret, s.put(ctx, kindKey, ownKeyName, map[string][]byte{"secret": secret})
 }

@@ -121,6 +121,8 @@ const (
 	OwnedLabel = "flotilla.io/managed"
 	// OwnerAnnotation is "<cluster namespace>/<BundleDeployment>" of the owner. Flotilla.
 	OwnerAnnotation = "flotilla.io/owner"
+	// HookAnnotation on a hook says whose it is, and in which run and at which event it was created. Flotilla.
+	HookAnnotation = "flotilla.io/hook"
 )
 
 // Annotations by which people tell Flotilla what to do. All are Flotilla's own.

@@ -287,6 +287,9 @@ type ConfigMapKeySelector struct {
 	// +optional
 	// +nullable
 	Key string `json:"key,omitempty"`
+	// Optional passes over a ConfigMap or key that does not exist. Flotilla.
+	// +optional
+	Optional *bool `json:"optional,omitempty"`
 }
 
 // SecretKeySelector names a key of a Secret.
@@ -300,6 +303,9 @@ type SecretKeySelector struct {
 	// +optional
 	// +nullable
 	Key string `json:"key,omitempty"`
+	// Optional passes over a Secret or key that does not exist. Flotilla.
+	// +optional
+	Optional *bool `json:"optional,omitempty"`
 }
 
 // DiffOptions says which differences between the bundle and the cluster are no drift.

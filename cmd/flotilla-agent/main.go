@@ -17,13 +17,22 @@ import (
 	"k8s.io/klog/v2"
 
 	"flotilla.io/flotilla/agent"
+	"flotilla.io/flotilla/agent/rendering"
 	"flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/render/worker"
 )
 
 // version is set by the build: -ldflags "-X main.version=v1.2.3".
 var version = "dev"
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == rendering.Command {
+		if err := worker.Serve(); err != nil {
+			fmt.Fprintln(os.Stderr, "flotilla-agent:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stderr); err != nil {

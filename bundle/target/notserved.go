@@ -9,7 +9,7 @@ import (
 
 // Unserved is a field of Fleet that is set and has no effect yet.
 type Unserved struct {
-	// Field is its path, such as spec.helm.valuesFrom.
+	// Field is its path, such as spec.helm.repo.
 	Field string
 	// Blocks says that nothing may be deployed while it is set: without it, something wrong could be deployed or deleted.
 	Blocks bool
@@ -74,7 +74,6 @@ func (l *list) helm(path string, h *v1alpha1.HelmOptions) {
 	const remote = "charts are not yet fetched; put the chart into the repository"
 	l.add(h.Repo != "", path+".repo", true, remote)
 	l.add(h.Repo == "" && RemoteChart(h.Chart), path+".chart", true, remote)
-	l.add(len(h.ValuesFrom) > 0, path+".valuesFrom", true, "values are not yet read on the cluster")
 }
 
 // RemoteChart tells whether helm.chart names something to download, not a directory.

@@ -15,7 +15,7 @@ var served = strings.Fields(`
 	YAML Kustomize DefaultNamespace TargetNamespace ServiceAccount CreateNamespace ForceSyncGeneration KeepResources NamespaceLabels
 	NamespaceAnnotations DeleteCRDResources Overwrites Diff IgnoreOptions DeleteNamespace DownstreamResources AllowedTargetNamespaceSelector
 	DependsOn Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash
-	Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.TemplateValues Helm.Force Helm.TimeoutSeconds Helm.WaitForJobs Helm.Atomic Helm.TakeOwnership Helm.MaxHistory
+	Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.ValuesFrom Helm.TemplateValues Helm.Force Helm.TimeoutSeconds Helm.WaitForJobs Helm.Atomic Helm.TakeOwnership Helm.MaxHistory
 	Helm.DisablePreProcess Helm.DisableDNS Helm.SkipSchemaValidation Helm.DisableDependencyUpdate
 	Repo Branch Revision ClientSecretName CABundle InsecureSkipTLSverify Paths PollingInterval KeepResources DeleteNamespace
 	CorrectDrift DisablePolling WebhookSecret Bundles`)
@@ -96,7 +96,7 @@ func TestNotServed(t *testing.T) {
 		{"a chart by go-getter blocks", options{Helm: &v1alpha1.HelmOptions{Chart: "git::example.com/charts//web"}}, []string{"spec.helm.chart!"}},
 		{"a chart on GitHub blocks", options{Helm: &v1alpha1.HelmOptions{Chart: "github.com/acme/charts//web"}}, []string{"spec.helm.chart!"}},
 		{"a chart of a Helm repository blocks once", options{Helm: &v1alpha1.HelmOptions{Repo: "https://example.com", Chart: "web", Version: "1"}}, []string{"spec.helm.repo!"}},
-		{"valuesFrom blocks", options{Helm: &v1alpha1.HelmOptions{ValuesFrom: []v1alpha1.ValuesFrom{{}}}}, []string{"spec.helm.valuesFrom!"}},
+		{"values from the cluster are served", options{Helm: &v1alpha1.HelmOptions{ValuesFrom: []v1alpha1.ValuesFrom{{}}}}, nil},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			if got := short(NotServedOptions(&c.options)); !slices.Equal(got, c.want) {
@@ -106,9 +106,9 @@ func TestNotServed(t *testing.T) {
 	}
 	b := bundle("", []entry{{name: "eu", clusters: "*"}}, nil, nil)
 	b.Spec.RolloutStrategy = &v1alpha1.RolloutStrategy{}
-	b.Spec.Targets[0].Helm = &v1alpha1.HelmOptions{ValuesFrom: []v1alpha1.ValuesFrom{{}}}
+	b.Spec.Targets[0].Helm = &v1alpha1.HelmOptions{Repo: "https://example.com"}
 	b.Spec.Targets[0].DeleteCRDResources = true
-	want := []string{"spec.rolloutStrategy", "spec.targets[0] (eu).helm.valuesFrom!", "spec.targets[0] (eu).deleteCRDResources"}
+	want := []string{"spec.rolloutStrategy", "spec.targets[0] (eu).helm.repo!", "spec.targets[0] (eu).deleteCRDResources"}
 	if got := short(NotServed(b)); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

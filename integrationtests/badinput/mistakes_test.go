@@ -143,21 +143,12 @@ func inCharts() []mistake {
 func notServed() []mistake {
 	field := func(lines string) map[string]string { return map[string]string{fleetYAML: lines} }
 	return []mistake{
-		{rule: "valuesFrom blocks until it is served", dir: "from", chart: true,
-			bad:  field("defaultNamespace: from\nhelm:\n  valuesFrom: [{configMapKeyRef: {name: a, key: b}}]\n"),
-			told: []string{"NotServed: spec.helm.valuesFrom is not served yet"}},
 		{rule: "a chart from elsewhere blocks until it is served", dir: "fetched", chart: true,
 			bad:  field("defaultNamespace: fetched\nhelm: {repo: \"https://charts.example.com\", chart: web}\n"),
 			told: []string{"NotServed: spec.helm.repo is not served yet", "put the chart into the repository"}},
 		{rule: "a dependency that is not in the repository blocks", dir: "dependency", chart: true,
 			bad:  map[string]string{"Chart.yaml": chartYAML + "dependencies:\n- {name: redis, version: 1.x, repository: \"https://charts.example.com\"}\n"},
 			told: []string{"dependency/Chart.yaml:5: dependency redis", "run helm dependency update and commit dependency/charts"}},
-		{rule: "a hook blocks until it is served", dir: "hook", chart: true,
-			bad:  map[string]string{"templates/more.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more, annotations: {helm.sh/hook: pre-install}}\n"},
-			told: []string{"NotServed", "in hook: templates/more.yaml: the hook pre-install (ConfigMap more) is not served yet"}},
-		{rule: "lookup blocks until it is served", dir: "lookup", chart: true,
-			bad:  map[string]string{"templates/more.yaml": "{{ lookup \"v1\" \"Secret\" \"a\" \"b\" }}\n"},
-			told: []string{"NotServed", "in lookup: templates/more.yaml:1", "lookup"}},
 	}
 }
 

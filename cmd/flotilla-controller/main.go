@@ -59,6 +59,7 @@ type options struct {
 	apiServerURL, apiServerCA string
 	leaseSeconds              int32
 	leaderElect, dial         bool
+	ignoreLabels              bool
 }
 
 func main() {
@@ -104,6 +105,7 @@ func command() *cobra.Command {
 	f.StringVar(&o.apiServerURL, "api-server-url", "", "the hub's address as agents reach it; by default that of --kubeconfig")
 	f.StringVar(&o.apiServerCA, "api-server-ca", "", "file with the CA that agents check the hub with; by default that of --kubeconfig")
 	f.Int32Var(&o.leaseSeconds, "lease-seconds", 60, "between two renewals of an agent's lease; three missed make its cluster Unknown")
+	f.BoolVar(&o.ignoreLabels, "ignore-cluster-registration-labels", false, "make Clusters without the labels that agents ask for")
 	f.BoolVar(&o.dial, "import-clusters", true, "install agents on Clusters that name a kubeconfig: the one case in which the hub dials into a cluster")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the leader's lease")
 	return cmd
@@ -192,7 +194,7 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 	pool := worker.New(worker.Options{Exe: self, Args: []string{renderCommand}, Children: renderWorkers})
 	metrics.Registry.MustRegister(pool.Renderings, &fleetmetrics.Collector{Cache: mgr.GetCache(), Elected: mgr.Elected()})
 	alive := liveness.New(clock.RealClock{})
-	clusters := cluster.Config{Hub: id, Liveness: alive, LeaseSeconds: o.leaseSeconds, APIServerURL: o.apiServerURL}
+	clusters := cluster.Config{Hub: id, Liveness: alive, LeaseSeconds: o.leaseSeconds, APIServerURL: o.apiServerURL, IgnoreLabels: o.ignoreLabels}
 	if o.apiServerCA != "" {
 		if clusters.APIServerCA, err = os.ReadFile(o.apiServerCA); err != nil {
 			return fmt.Errorf("reading --api-server-ca: %w", err)

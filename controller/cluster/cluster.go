@@ -48,6 +48,8 @@ type Config struct {
 	LeaseSeconds int32
 	// CredentialTTL of the token that a registration is answered with; agents renew it. 0: a week.
 	CredentialTTL time.Duration
+	// IgnoreLabels makes Clusters without the labels that agents ask for when they register.
+	IgnoreLabels bool
 	// Liveness is fed and run by Setup. Others may ask it from the start.
 	Liveness *liveness.Liveness
 	// Install puts the agent on a Cluster that names a kubeconfig. nil: the hub dials into no cluster.
@@ -82,7 +84,7 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 			APIServerURL: cfg.APIServerURL, APIServerCA: cfg.APIServerCA, HubUID: cfg.Hub.UID, HubSecret: cfg.Hub.Secret,
 		}},
 		{"registrations", &registration.Reconciler{
-			Client: c, Live: reader, Events: events, HubUID: cfg.Hub.UID, HubSecret: cfg.Hub.Secret, CredentialTTL: cfg.CredentialTTL,
+			Client: c, Live: reader, Events: events, HubUID: cfg.Hub.UID, HubSecret: cfg.Hub.Secret, CredentialTTL: cfg.CredentialTTL, IgnoreLabels: cfg.IgnoreLabels,
 		}},
 		{"imports", &importer.Reconciler{Client: c, Live: reader, Events: events, Clock: clock.RealClock{}, Install: cfg.Install}},
 		{"cluster groups", &group.Reconciler{Client: c}},

@@ -33,6 +33,8 @@ type Reconciler struct {
 
 	HubUID    string
 	HubSecret []byte
+	// IgnoreLabels makes Clusters without the labels that agents ask for.
+	IgnoreLabels bool
 	// CredentialTTL is how long an agent's first token is good; it renews it itself.
 	CredentialTTL time.Duration
 }

@@ -89,14 +89,9 @@ func (r *Reconciler) tally(ctx context.Context, in *run) error {
 // an agent cannot change what is deployed to a cluster that exists.
 func (r *Reconciler) ensureCluster(ctx context.Context, in *run) error {
 	if in.cluster == nil {
-		labels := maps.Clone(in.reg.Spec.ClusterLabels)
-		if labels == nil {
-			labels = map[string]string{}
-		}
 		name := clusterName(in.reg)
-		labels[fleet.ClusterLabel] = name
 		in.cluster = &fleet.Cluster{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: in.reg.Namespace, Labels: labels},
+			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: in.reg.Namespace, Labels: r.labels(in.reg)},
 			Spec:       fleet.ClusterSpec{ClientID: in.reg.Spec.ClientID},
 		}
 		if err := r.Client.Create(ctx, in.cluster); err != nil {
@@ -113,6 +108,16 @@ func (r *Reconciler) ensureCluster(ctx context.Context, in *run) error {
 		return fmt.Errorf("writing spec.clientID of Cluster %s: %w", in.cluster.Name, err)
 	}
 	return nil
+}
+
+// labels are what a new Cluster has: those that the request asks for, unless the hub takes none from agents.
+func (r *Reconciler) labels(reg *fleet.ClusterRegistration) map[string]string {
+	labels := map[string]string{}
+	if !r.IgnoreLabels {
+		maps.Copy(labels, reg.Spec.ClusterLabels)
+	}
+	labels[fleet.ClusterLabel] = clusterName(reg)
+	return labels
 }
 
 // otherKey tells whether the cluster was known by another key, whose holder must lose its access.

@@ -56,7 +56,17 @@ func (p *Process) keep(life time.Duration, renew func(context.Context) error) {
 	}
 }
 
-// Start runs a program, its output appended to the file log. Nothing of our environment but PATH reaches it.
+// proxies are the variables of our environment that tell the way to other networks.
+func proxies() (env []string) {
+	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// Start runs a program, its output appended to the file log. Nothing of our environment but PATH and proxies reaches it.
 func Start(program, log string, args ...string) (*Process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -64,7 +74,7 @@ func Start(program, log string, args ...string) (*Process, error) {
 	}
 	p := &Process{name: filepath.Base(program), log: log, cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
+	p.cmd.Env = append(proxies(), "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir())
 	p.cmd.SysProcAttr = endsWithParent()
 	started := make(chan error)
 	go func() {

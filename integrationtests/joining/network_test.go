@@ -20,7 +20,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -100,18 +99,15 @@ func podEnv(w *world.World, cluster string) (env []string) {
 	return env
 }
 
-// runsWith runs the agent as runs does, with more in its environment.
+// runsWith runs the agent as runs does, with an empty log, and behind the proxies of an environment.
 func runsWith(w *world.World, cluster string, env []string) *embedded.Process {
 	w.T.Helper()
-	account := filepath.Join(w.Dir, "agents", cluster, "agent.kubeconfig")
-	w.Check(os.MkdirAll(filepath.Dir(account), 0o700))
 	w.Check(os.RemoveAll(agentLog(w, cluster)))
-	w.Check(install.WriteAccount(context.Background(), w.Configs[cluster], fleet.SystemNamespace, "flotilla-agent", account))
-	args := append(slices.Clone(env), filepath.Join(world.Bin(w.T), "flotilla-agent"), "--kubeconfig", account, "--namespace", fleet.SystemNamespace)
-	process, err := embedded.Start("/usr/bin/env", agentLog(w, cluster), args...)
-	w.Check(err)
-	w.T.Cleanup(process.Stop)
-	return process
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		w.T.Setenv(name, value)
+	}
+	return runs(w, cluster)
 }
 
 // hubSecret changes a key of what the agent knows about its hub.

@@ -245,10 +245,8 @@ func TestFailuresNameTheObjectAndSpareTheOthers(t *testing.T) {
 			if row.first != "" {
 				w.deploy("web", row.first)
 				w.eventually("the first revision is applied", func() string {
-					if bd := w.bd("web"); bd.Status.AppliedDeploymentID != bd.Spec.DeploymentID {
-						return bd.Status.AppliedDeploymentID
-					}
-					return ""
+					bd := w.bd("web")
+					return want(bd.Status.AppliedDeploymentID == bd.Spec.DeploymentID)
 				})
 			}
 			var changes []func(*fleet.BundleDeployment)

@@ -43,13 +43,27 @@ kind: ConfigMap
 metadata: {name: c}
 data: {password: {{ .Values.password }}}
 `,
+		// Only the cluster can render this one.
+		"own/fleet.yaml": "defaultNamespace: app\nhelm:\n  values:\n    password: " + canary + "\n",
+		"own/Chart.yaml": "apiVersion: v2\nname: own\nversion: 1.0.0\n",
+		"own/templates/all.yaml": `apiVersion: v1
+kind: Secret
+metadata: {name: own}
+stringData: {password: {{ .Values.password }}, drawn: {{ randAlphaNum 16 }}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: before, annotations: {helm.sh/hook: pre-install}}
+stringData: {password: {{ .Values.password }}}
+`,
 		"raw/fleet.yaml": "defaultNamespace: app\nkustomize: {patches: [{target: {name: raw}, patch: '[{op: add, path: /data/patched, value: " + canary + "}]'}]}\n",
 		"raw/c.yaml":     configMap("raw", canary),
 	}), func(s *fleet.GitRepoSpec) {
 		s.Targets = everyone()
 		s.Targets[0].Helm = &fleet.HelmOptions{Values: &fleet.GenericMap{Data: map[string]any{"target": canary}}}
 	})
-	w.Settled("fleet-app", "fleet-raw")
+	w.Settled("fleet-app", "fleet-raw", "fleet-own")
+	w.Kubectl("production", "-n", "app", "get", "secret", "own", "before")
 
 	// Drift of a confidential field, and a broken push, are told without its value.
 	w.Kubectl("production", "-n", "app", "patch", "configmap", "raw", "--type=merge", "-p", `{"data":{"text":"`+canary+`-changed"}}`)

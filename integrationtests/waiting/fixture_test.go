@@ -37,6 +37,7 @@ func TestWaiting(t *testing.T) {
 		{"a GitRepo that does not poll asks when a push calls", noPolling},
 		{"a GitRepo goes when its clusters are done, or gone", goesWithItsClusters},
 		{"a Cluster of another manager is left alone", otherManager},
+		{"the rules of a workspace bind every deployment", boundByRules},
 		{"a mapping opens other workspaces, and only what it says", mappings},
 	} {
 		t.Run(part.rule, func(t *testing.T) {

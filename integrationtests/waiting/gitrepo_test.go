@@ -191,3 +191,32 @@ func mappings(w *world.World) {
 		return nil
 	})
 }
+
+// boundByRules: what a workspace's rules say about every deployment reaches it, and takes effect without a new Bundle.
+func boundByRules(w *world.World) {
+	const team = "team-workspace"
+	w.Check(w.Hub.Client.Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: team}}))
+	w.Check(w.Hub.Client.Create(context.Background(), &fleet.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: team, Name: "bound-east"}}))
+	b := &fleet.Bundle{ObjectMeta: metav1.ObjectMeta{Namespace: team, Name: "bound-app"}}
+	b.Spec.ServiceAccount, b.Spec.TargetNamespace = "tenant", "shop"
+	b.Spec.Resources = []fleet.BundleResource{{Name: "state.yaml", Content: configMap("state", "good")}}
+	b.Spec.Targets = []fleet.BundleTarget{{Name: "all", ClusterSelector: &metav1.LabelSelector{}}}
+	w.Check(w.Hub.Client.Create(context.Background(), b))
+	id := ordered(w, "bound-app", "bound-east", "")
+	bound := func(want string) {
+		w.T.Helper()
+		id = ordered(w, "bound-app", "bound-east", id)
+		o := order(w, "bound-app", "bound-east").Spec.Options
+		got := fmt.Sprint(o.CreateNamespace == nil || *o.CreateNamespace, " ", metav1.FormatLabelSelector(o.AllowedTargetNamespaceSelector))
+		if got != want {
+			w.T.Errorf("namespaces are created, and must have labels: %s, want %s", got, want)
+		}
+	}
+	apply(w, "apiVersion: fleet.cattle.io/v1alpha1\nkind: Policy\nmetadata: {name: base, namespace: "+team+"}\nrequireServiceAccount: true\n")
+	bound("false <none>")
+	apply(w, "apiVersion: fleet.cattle.io/v1alpha1\nkind: GitRepoRestriction\nmetadata: {name: spaces, namespace: "+team+"}\n"+
+		"allowedTargetNamespaceSelector: {matchLabels: {team: shop}}\n")
+	bound("false team=shop")
+	w.Kubectl("hub", "-n", team, "delete", "policies.fleet.cattle.io", "base")
+	bound("true team=shop")
+}

@@ -105,6 +105,9 @@ func (d Deployment) entries(ctx context.Context, caps *render.Capabilities) ([]l
 	if err != nil {
 		return nil, fmt.Errorf("bundle %s: %w", d.Object.Name, err)
 	}
+	if out.OnCluster != "" {
+		return nil, fmt.Errorf("bundle %s: only an agent renders this: %s", d.Object.Name, out.OnCluster)
+	}
 	var entries []layer.Entry
 	for _, u := range out.Objects {
 		e, err := layer.NewEntry(u)

@@ -82,5 +82,8 @@ func printMatch(cmd *cobra.Command, b *fleet.Bundle, p pipeline.Probe, quiet boo
 		_, err := fmt.Fprintf(cmd.ErrOrStderr(), onClusterNote, b.Name, out.OnCluster)
 		return err
 	}
+	if out.OnCluster != "" {
+		return fmt.Errorf("bundle %s is rendered on the cluster: %s", b.Name, out.OnCluster)
+	}
 	return pipeline.PrintManifests(cmd.OutOrStdout(), out.Objects)
 }

@@ -247,7 +247,7 @@ func TestImagesComeFromWhereTheyAreToldTo(t *testing.T) {
 		values values
 		want   string // %s is the program
 	}{
-		{"by default where releases are published", nil, "ghcr.io/flotilla/%s:0.1.0"},
+		{"by default where releases are published", nil, "registry.flotilla.io/flotilla/%s:0.1.0"},
 		{"from a mirror under the same repository", values{"global": mirror}, "mirror.example:5000/flotilla/%s:0.1.0"},
 		{"from another registry", values{"image": values{"registry": "mine.example"}}, "mine.example/flotilla/%s:0.1.0"},
 		{"by another name and tag", values{"image": values{"registry": "", "repository": "mine.example/x", "tag": "v1"}}, "mine.example/x:v1"},

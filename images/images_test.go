@@ -109,8 +109,8 @@ func TestTheLayoutIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := "ghcr.io/flotilla/flotilla-controller:0.1.0 linux/amd64, ghcr.io/flotilla/flotilla-controller:0.1.0 linux/arm64, " +
-		"ghcr.io/flotilla/flotilla-agent:0.1.0 linux/amd64, ghcr.io/flotilla/flotilla-agent:0.1.0 linux/arm64"
+	want := "registry.flotilla.io/flotilla/flotilla-controller:0.1.0 linux/amd64, registry.flotilla.io/flotilla/flotilla-controller:0.1.0 linux/arm64, " +
+		"registry.flotilla.io/flotilla/flotilla-agent:0.1.0 linux/amd64, registry.flotilla.io/flotilla/flotilla-agent:0.1.0 linux/arm64"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("the layout has\n%s\nwant\n%s", strings.Join(got, ", "), want)
 	}

@@ -49,6 +49,7 @@ type Reconciler struct {
 
 	keks      keks
 	originals *originals
+	written   written
 }
 
 // wait ends a walk without an error: something else has to happen first, and its event (or After) starts a new walk.

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -81,7 +82,7 @@ func (r *Reconciler) takeAway(ctx context.Context, in *run, bd *fleet.BundleDepl
 	now.Spec.Deletion = &fleet.Deletion{
 		Revision: in.bundle.Labels[fleet.CommitLabel], Reason: reason, By: in.by(), Policy: in.policyOf(bd),
 	}
-	return client.IgnoreNotFound(r.Client.Patch(ctx, now, client.MergeFrom(bd)))
+	return client.IgnoreNotFound(r.patch(ctx, in, bd, now))
 }
 
 // clusterGone: a deleted Cluster has no agent that could report. Its objects stay on it.
@@ -115,7 +116,11 @@ func (r *Reconciler) finalize(ctx context.Context, in *run) (ctrl.Result, error)
 		return ctrl.Result{}, nil
 	}
 	for _, step := range []func(context.Context, *run) error{r.observe, r.guard} {
-		if err := step(ctx, in); err != nil {
+		var w *wait
+		switch err := step(ctx, in); {
+		case errors.As(err, &w):
+			return ctrl.Result{RequeueAfter: w.After}, nil
+		case err != nil:
 			return ctrl.Result{}, err
 		}
 	}

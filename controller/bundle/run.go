@@ -161,6 +161,9 @@ func (r *Reconciler) observeDeployments(ctx context.Context, in *run) error {
 	if err != nil {
 		return err
 	}
+	if !r.written.shown(client.ObjectKeyFromObject(in.bundle), have) {
+		return &wait{Reason: "the cache does not show yet what was written", After: 50 * time.Millisecond}
+	}
 	in.have = have
 	if repo := in.bundle.Labels[fleet.RepoLabel]; repo != "" {
 		list := &fleet.BundleList{}

@@ -92,6 +92,7 @@ func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblings
 		}
 		if err == nil {
 			p.have, p.wrote = want, want.Spec.Sequence
+			r.written.note(client.ObjectKeyFromObject(in.bundle), want)
 		}
 		return err
 	}
@@ -113,7 +114,16 @@ func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblings
 	now.Labels, now.Spec = want.Labels, want.Spec
 	controllerutil.RemoveFinalizer(now, fleet.BundleDeploymentFinalizer)
 	p.wrote = now.Spec.Sequence
-	return r.Client.Patch(ctx, now, client.MergeFrom(p.have))
+	return r.patch(ctx, in, p.have, now)
+}
+
+// patch writes a BundleDeployment that is there already, and notes that it did.
+func (r *Reconciler) patch(ctx context.Context, in *run, have, now *fleet.BundleDeployment) error {
+	if err := r.Client.Patch(ctx, now, client.MergeFrom(have)); err != nil {
+		return err
+	}
+	r.written.note(client.ObjectKeyFromObject(in.bundle), now)
+	return nil
 }
 
 // keep leaves a place that waits at the revision that it has, and tells its agent whether its window is open.
@@ -128,7 +138,7 @@ func (r *Reconciler) keep(ctx context.Context, in *run, p *place) error {
 	}
 	now.Spec.Sequence = in.nextSequence(p)
 	p.wrote = now.Spec.Sequence
-	return r.Client.Patch(ctx, now, client.MergeFrom(p.have))
+	return r.patch(ctx, in, p.have, now)
 }
 
 // stale tells whether the place should have another revision than it has, or may: who waits is not rendered for.

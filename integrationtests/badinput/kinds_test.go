@@ -16,8 +16,8 @@ func kindsNotServed(t *testing.T, w *world.World) {
 		t.Run(kind, func(t *testing.T) {
 			w := of(t, w)
 			apply(w, "hub", head+"kind: "+kind+"\n"+row.spec)
-			for condType, status := range map[string]string{"NotServed": "True", "Ready": "False"} {
-				tells(w, condType+" of "+kind, func() string { return condition(w, kind, world.Workspace, "unserved", condType) }, status+" NotServed: "+row.says)
+			for condType, status := range map[string]string{"NotServed": "True ", "Ready": "False "} {
+				tells(w, condType+" of "+kind, func() string { return condition(w, kind, world.Workspace, "unserved", condType) }, status, "NotServed: "+row.says)
 			}
 		})
 	}

@@ -11,7 +11,7 @@ import (
 // A rule that never bites looks like a rule that is kept: each row breaks the house in one place, in a copy of the graph.
 func TestEachRuleBites(t *testing.T) {
 	if len(everything(t, modules(t))) > 0 {
-		t.Skip("the house is broken as it stands, as the other tests tell; mend that first")
+		t.Fatal("the house is broken as it stands, as the other tests tell; mend that first")
 	}
 	const client = "sigs.k8s.io/controller-runtime/pkg/client"
 	for _, row := range []struct {

@@ -79,7 +79,7 @@ func (h Hub) write(ctx context.Context, b *fleet.Bundle) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := asStored(&b.Spec); err != nil {
+	if err := b.Spec.AsStored(); err != nil {
 		return "", err
 	}
 	if err := secret.Write(ctx, h.Client, h.Client, b); err != nil {
@@ -149,19 +149,6 @@ func (h Hub) Prune(ctx context.Context, namespace, name string, bundles []*fleet
 		h.say(b, "deleted")
 	}
 	return nil
-}
-
-// asStored brings a spec to the form in which the API server gives it back, so that an unchanged one is seen to be.
-func asStored(spec *fleet.BundleSpec) error {
-	if spec.TargetCustomizationMode == "" {
-		spec.TargetCustomizationMode = fleet.TargetCustomizationModeFirstMatch
-	}
-	data, err := json.Marshal(spec)
-	if err != nil {
-		return err
-	}
-	*spec = fleet.BundleSpec{}
-	return json.Unmarshal(data, spec)
 }
 
 // fits refuses a Bundle that the hub could not store, and names what is large in it.

@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"encoding/json"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -357,4 +359,18 @@ type PartitionStatus struct {
 	Unavailable int `json:"unavailable,omitempty"`
 	// Summary counts its deployments by state.
 	Summary BundleSummary `json:"summary,omitempty"`
+}
+
+// AsStored brings the spec to the form in which the API server gives it back: with the CRD's default, and without the
+// difference between empty and missing. Otherwise every comparison with what is stored would see a change.
+func (s *BundleSpec) AsStored() error {
+	if s.TargetCustomizationMode == "" {
+		s.TargetCustomizationMode = TargetCustomizationModeFirstMatch
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	*s = BundleSpec{}
+	return json.Unmarshal(data, s)
 }

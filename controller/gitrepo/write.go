@@ -179,7 +179,7 @@ func (r *Reconciler) desired(ctx context.Context, in *run, f *bundlereader.Found
 	if b.Annotations == nil {
 		b.Annotations = map[string]string{}
 	}
-	if err := asStored(&b.Spec); err != nil {
+	if err := b.Spec.AsStored(); err != nil {
 		return nil, nil, fmt.Errorf("encoding bundle %s: %w", b.Name, err)
 	}
 	b.Labels[fleet.RepoLabel] = in.repo.Name
@@ -313,20 +313,6 @@ func existing(have []fleet.Bundle, f *bundlereader.Found) *fleet.Bundle {
 		}
 	}
 	return nil
-}
-
-// asStored brings a spec to the form in which the API server gives it back: with the CRD's default, and without the
-// difference between empty and missing. Otherwise every read would seem to change it.
-func asStored(spec *fleet.BundleSpec) error {
-	if spec.TargetCustomizationMode == "" {
-		spec.TargetCustomizationMode = fleet.TargetCustomizationModeFirstMatch
-	}
-	data, err := json.Marshal(spec)
-	if err != nil {
-		return err
-	}
-	*spec = fleet.BundleSpec{}
-	return json.Unmarshal(data, spec)
 }
 
 func specHash(b *fleet.Bundle) string {

@@ -26,8 +26,8 @@ func (r *Reconciler) render(ctx context.Context, in *run) error {
 	byBase := map[string][]*place{}
 	var order []string
 	for _, p := range in.places {
-		if p.err != nil {
-			continue
+		if p.err != nil || p.cluster.Status.Namespace == "" {
+			continue // a cluster whose namespace is still being made has nowhere to keep what would be rendered
 		}
 		if byBase[p.base] == nil {
 			order = append(order, p.base)

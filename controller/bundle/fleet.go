@@ -41,10 +41,10 @@ func ofFleet(bd *fleet.BundleDeployment) bool { return bd.Spec.Sequence == 0 }
 func firstSequence(seen int64) int64 { return max(time.Now().Unix(), seen+1) }
 
 // dropFleetFinalizer takes away what only Fleet's controller would take away; absence deletes nothing here.
-func (r *Reconciler) dropFleetFinalizer(ctx context.Context, bd *fleet.BundleDeployment) error {
+func (r *Reconciler) dropFleetFinalizer(ctx context.Context, in *run, bd *fleet.BundleDeployment) error {
 	now := bd.DeepCopy()
 	if !controllerutil.RemoveFinalizer(now, fleet.BundleDeploymentFinalizer) {
 		return nil
 	}
-	return r.Client.Patch(ctx, now, client.MergeFrom(bd))
+	return r.patch(ctx, in, bd, now)
 }

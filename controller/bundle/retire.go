@@ -54,10 +54,7 @@ func (r *Reconciler) takeAway(ctx context.Context, in *run, bd *fleet.BundleDepl
 		return err
 	}
 	if gone || bd.Spec.Deletion != nil && bd.Status.Deletion == fleet.DeletionDone && bd.Status.ObservedSequence >= bd.Spec.Sequence {
-		if err := r.dropFleetFinalizer(ctx, bd); err != nil {
-			return client.IgnoreNotFound(err)
-		}
-		return client.IgnoreNotFound(r.Client.Delete(ctx, bd, client.Preconditions{UID: &bd.UID}))
+		return r.remove(ctx, in, bd)
 	}
 	if bd.Spec.Deletion != nil {
 		return nil // the agent's report comes back here
@@ -83,6 +80,19 @@ func (r *Reconciler) takeAway(ctx context.Context, in *run, bd *fleet.BundleDepl
 		Revision: in.bundle.Labels[fleet.CommitLabel], Reason: reason, By: in.by(), Policy: in.policyOf(bd),
 	}
 	return client.IgnoreNotFound(r.patch(ctx, in, bd, now))
+}
+
+// remove ends a BundleDeployment that nothing is left to do about.
+func (r *Reconciler) remove(ctx context.Context, in *run, bd *fleet.BundleDeployment) error {
+	err := r.dropFleetFinalizer(ctx, in, bd)
+	if err == nil {
+		err = r.Client.Delete(ctx, bd, client.Preconditions{UID: &bd.UID})
+	}
+	if client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	r.written.noteGone(client.ObjectKeyFromObject(in.bundle), bd)
+	return nil
 }
 
 // clusterGone: a deleted Cluster has no agent that could report. Its objects stay on it.

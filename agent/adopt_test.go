@@ -45,6 +45,7 @@ metadata:
 
 // TestWhatFleetOrHelmDeployedIsTakenOver: as their programs left it, whichever way they applied.
 func TestWhatFleetOrHelmDeployedIsTakenOver(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		rule  string
 		apply []string

@@ -137,7 +137,7 @@ spec:
 const thing = "\n---\napiVersion: $NS.example.com/v1\nkind: Thing\nmetadata: {name: thing}\nspec: {a: 1}\n"
 
 func TestWhatHoldsDataStaysWhenItLeavesTheBundle(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldAlone(t)
 	w.startAgent()
 	w.deploy("web", stays+thing)
 	w.reads("web", fleet.HealthProgressing, "persistentvolumeclaim.v1 "+w.app+"/claim [progressing]") // nobody provisions here
@@ -210,6 +210,7 @@ func TestAnOrderToDeleteIsCarriedOutByTheRules(t *testing.T) {
 }
 
 func TestFailuresNameTheObjectAndSpareTheOthers(t *testing.T) {
+	t.Parallel()
 	job := func(image string) string {
 		return "\n---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: once}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: " + image + "}]}}}\n"
 	}

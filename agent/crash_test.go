@@ -20,10 +20,11 @@ import (
 // The agent is cut off for good after its n-th write, for each n until it gets through: whatever was created is in the
 // inventory, and a new agent ends where one that was never cut off ends, with nothing left behind and nothing deleted twice.
 func TestAnAgentKilledBetweenAnyTwoWritesLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	for n := int64(0); ; n++ {
 		through := false
 		t.Run(fmt.Sprintf("after %d writes", n), func(t *testing.T) {
-			w := newWorld(t)
+			w := newWorldAlone(t)
 			w.startAgent()
 			w.deploy("web", configMap("stays", `a: "1"`)+configMap("goes", `a: "1"`))
 			w.healthy("web")

@@ -51,6 +51,7 @@ subsets: [{addresses: [{ip: 10.0.0.1}], ports: [{port: 80}]}]
 // The managedFields fingerprint is what drift rests on: each row is a way to change an object, with the real kubectl where
 // it has one, and the field and manager that the status must name for it. Rows that change nothing of ours must not show.
 func TestEveryWayToChangeOurFieldsIsSeen(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		rule   string
 		change func(w *world)
@@ -117,7 +118,7 @@ func TestEveryWayToChangeOurFieldsIsSeen(t *testing.T) {
 				return
 			}
 			bd := w.reads("web", fleet.HealthDrifted, strings.ReplaceAll(row.want, "$NS", w.app))
-			if took := time.Since(began); took > 4*time.Second {
+			if took := time.Since(began); took > 9*time.Second { // what is not urgent is written 10 s after the last write
 				t.Errorf("it took %s to be reported", took)
 			}
 			if text := fmt.Sprint(bd.Status); strings.Contains(text, "canary") || strings.Contains(text, "Y2FuYXJ5") || strings.Contains(text, "c3RvbGVu") {

@@ -85,7 +85,7 @@ func TestABundleThatDeploysAnAgentIsNeverUninstalled(t *testing.T) {
 }
 
 func TestCustomResourceDefinitionsGoWhereAsked(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldAlone(t)
 	w.startAgent()
 	crd := "\n---\n" + stays[strings.Index(stays, "apiVersion: apiextensions"):]
 	w.deploy("web", crd+thing, func(bd *fleet.BundleDeployment) { bd.Spec.Options.DeleteCRDResources = true })

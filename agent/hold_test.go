@@ -50,6 +50,7 @@ func (w *world) stillHeals() {
 }
 
 func TestAbsenceIsNeverDeletion(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		rule   string
 		happen func(w *world)
@@ -149,7 +150,7 @@ func want(ok bool) string {
 
 // The hub is stopped; the agent starts anew with nothing but what it stored in its cluster.
 func TestWithoutAHubARestartedAgentGoesOnHealing(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldAlone(t)
 	w.startAgent()
 	w.deploy("web", web, correctDrift)
 	w.healthy("web")

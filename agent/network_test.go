@@ -102,7 +102,7 @@ func (r *relay) cut() int    { return r.all(func(p *pair) { _ = p.near.Close(); 
 func TestTheWatchComesBackWhenItsConnectionIsLost(t *testing.T) {
 	t.Setenv("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "2")
 	t.Setenv("HTTP2_PING_TIMEOUT_SECONDS", "1")
-	w := newWorld(t)
+	w := newWorldAlone(t)
 	between := startRelay(t, theHub)
 	secret := &corev1.Secret{}
 	w.must(w.edge.Get(w.ctx, client.ObjectKey{Namespace: w.own, Name: "fleet-agent"}, secret))

@@ -164,7 +164,7 @@ func TestForceSyncGenerationDeploysAgain(t *testing.T) {
 }
 
 func TestIgnoredConditionsDoNotCount(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldAlone(t)
 	w.startAgent()
 	crd := "\n---\n" + stays[strings.Index(stays, "apiVersion: apiextensions"):]
 	w.deploy("web", crd+thing)

@@ -119,6 +119,7 @@ func TestAClusterJoinsWithATokenAndReportsWhatItIs(t *testing.T) {
 }
 
 func TestARefusalSaysWhyAndWhatToDo(t *testing.T) {
+	t.Parallel()
 	expired := "x." + base64.RawURLEncoding.EncodeToString([]byte(`{"exp":1000000000}`)) + ".x"
 	for _, row := range []struct{ rule, token, log string }{
 		{"a token that ended", expired, "the token join ended at 2001-09-09T01:46:40Z; make a new ClusterRegistrationToken"},

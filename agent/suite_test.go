@@ -3,6 +3,7 @@ package agent_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -39,6 +40,9 @@ var (
 	scheme          = runtime.NewScheme()
 	secret          = layer.HubSecret(bytes.Repeat([]byte{7}, 32))
 )
+
+// atOnce is how many tests run at once: they wait for most of their time, whatever the machine.
+const atOnce = "8"
 
 // TestMain also plays the child in which the agent renders.
 func TestMain(m *testing.M) {
@@ -83,6 +87,10 @@ func testMain(m *testing.M) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "starting the API servers:", err)
 		return 1
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
 	}
 	return m.Run()
 }

@@ -54,7 +54,15 @@ type world struct {
 	stop func()
 }
 
+// newWorld is the world of a test that runs beside the others, which mostly wait.
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	t.Parallel()
+	return newWorldAlone(t)
+}
+
+// newWorldAlone is for tests that others would feel: they stop the hub, or define kinds, which every agent reports.
+func newWorldAlone(t *testing.T) *world {
 	t.Helper()
 	n := worlds.Add(1)
 	w := &world{
@@ -269,13 +277,14 @@ func (w *world) write(name string, changes ...func(*fleet.BundleDeployment)) *fl
 	return bd
 }
 
-const patience = 30 * time.Second
+// patience is ample: as many tests as the machine can bear run at once.
+const patience = 60 * time.Second
 
 // eventually waits until check answers "".
 func (w *world) eventually(what string, check func() string) {
 	w.Helper()
 	began := time.Now()
-	for {
+	for pause := 25 * time.Millisecond; ; pause = min(pause*5/4, 250*time.Millisecond) {
 		why := check()
 		if why == "" {
 			return
@@ -283,7 +292,7 @@ func (w *world) eventually(what string, check func() string) {
 		if time.Since(began) > patience {
 			w.Fatalf("%s: not within %s: %s", what, patience, why)
 		}
-		time.Sleep(25 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 
@@ -380,7 +389,7 @@ func (w *world) requests(c *localfleet.Cluster, since time.Time) []request {
 	var list []request
 	for _, line := range bytes.Split(data, []byte("\n")) {
 		var r request
-		if json.Unmarshal(line, &r) != nil || r.User.Username != user || r.RequestReceivedTimestamp.Time.Before(since) {
+		if !bytes.Contains(line, []byte(`"`+user+`"`)) || json.Unmarshal(line, &r) != nil || r.User.Username != user || r.RequestReceivedTimestamp.Time.Before(since) {
 			continue
 		}
 		list = append(list, r)

@@ -47,7 +47,7 @@ generate: ## Make generated files anew: deepcopy, CRDs
 
 .PHONY: bench
 bench: localfleet build ## Run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./bundle/...
+	go test -run '^$$' -bench . -benchmem ./bundle/... ./controller/metrics
 	go test -run '^$$' -bench . -benchtime 1x ./integrationtests/bench
 
 .PHONY: help

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -143,9 +144,12 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	shown := &fleetmetrics.Fleet{}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
-		Scheme:           scheme(),
-		Metrics:          metricsserver.Options{BindAddress: o.metricsAddr},
+		Scheme: scheme(),
+		Metrics: metricsserver.Options{BindAddress: o.metricsAddr, FilterProvider: func(*rest.Config, *http.Client) (metricsserver.Filter, error) {
+			return shown.Behind, nil
+		}},
 		LeaderElection:   o.leaderElect,
 		LeaderElectionID: "flotilla-controller", LeaderElectionNamespace: fleet.SystemNamespace,
 		LeaderElectionReleaseOnCancel: true,
@@ -154,6 +158,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("reaching the hub's API server %s: %w", cfg.Host, err)
 	}
+	shown.Cache, shown.Elected = mgr.GetCache(), mgr.Elected()
 	identity, err := identity(ctx, mgr, cfg)
 	if err != nil {
 		return err
@@ -192,7 +197,7 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 		return err
 	}
 	pool := worker.New(worker.Options{Exe: self, Args: []string{renderCommand}, Children: renderWorkers})
-	metrics.Registry.MustRegister(pool.Renderings, &fleetmetrics.Collector{Cache: mgr.GetCache(), Elected: mgr.Elected()})
+	metrics.Registry.MustRegister(pool.Renderings)
 	alive := liveness.New(clock.RealClock{})
 	clusters := cluster.Config{Hub: id, Liveness: alive, LeaseSeconds: o.leaseSeconds, APIServerURL: o.apiServerURL, IgnoreLabels: o.ignoreLabels}
 	if o.apiServerCA != "" {

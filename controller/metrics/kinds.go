@@ -48,7 +48,7 @@ var kinds = []kind{
 			state := b.Status.Display.State
 			return []string{b.Name, b.Namespace, b.Labels[fleet.CommitLabel], b.Labels[fleet.RepoLabel], generation(b), state}, orReady(state)
 		},
-	}.described(),
+	},
 
 	family[fleet.BundleDeployment]{
 		name: "bundledeployment",
@@ -65,7 +65,7 @@ var kinds = []kind{
 			return []string{bd.Name, bd.Namespace, l[fleet.ClusterLabel], l[fleet.ClusterNamespaceLabel], l[fleet.RepoLabel],
 				l[fleet.CommitLabel], l[fleet.BundleLabel], l[fleet.BundleNamespaceLabel], generation(bd), ""}, string(status.StateOf(bd))
 		},
-	}.described(),
+	},
 
 	family[fleet.Cluster]{
 		name:   "cluster",
@@ -86,7 +86,7 @@ var kinds = []kind{
 			state := c.Status.Display.State
 			return []string{c.Name, c.Namespace, c.Labels[clusterNameLabel], c.Labels[fleet.ClusterDisplayNameLabel], generation(c), state}, orReady(state)
 		},
-	}.described(),
+	},
 
 	family[fleet.ClusterGroup]{
 		name:   "cluster_group",
@@ -106,7 +106,7 @@ var kinds = []kind{
 		of: func(g *fleet.ClusterGroup) ([]string, string) {
 			return []string{g.Name, g.Namespace, generation(g), g.Status.Display.State}, orReady(g.Status.Display.State)
 		},
-	}.described(),
+	},
 
 	family[fleet.GitRepo]{
 		name:   "gitrepo",
@@ -120,7 +120,7 @@ var kinds = []kind{
 		of: func(r *fleet.GitRepo) ([]string, string) {
 			return []string{r.Name, r.Namespace, public(r.Spec.Repo), r.Spec.Branch, strings.Join(r.Spec.Paths, ";")}, ""
 		},
-	}.described(),
+	},
 
 	family[fleet.HelmOp]{
 		name:   "helmop",
@@ -138,7 +138,7 @@ var kinds = []kind{
 			}
 			return []string{h.Name, h.Namespace, repo, chart, h.Status.Version}, ""
 		},
-	}.described(),
+	},
 }
 
 // counts are the gauges of a kind's objects. Fleet writes three of them differently from kind to kind.

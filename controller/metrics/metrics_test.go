@@ -1,13 +1,22 @@
 package metrics
 
 import (
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
@@ -24,23 +33,40 @@ func (c cache) List(_ context.Context, list client.ObjectList, _ ...client.ListO
 	return nil
 }
 
-// scrape lists the series as Prometheus' text does: name{labels} value.
-func scrape(t *testing.T, c *Collector) []string {
+// shown is the whole text that a scrape gets, behind that of the program itself.
+func shown(t testing.TB, f *Fleet, header http.Header) *httptest.ResponseRecorder {
 	t.Helper()
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(c)
-	families, err := registry.Gather()
+	program := prometheus.NewRegistry()
+	program.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "program", Help: "Of the program."}))
+	handler, err := f.Behind(logr.Discard(), promhttp.HandlerFor(program, promhttp.HandlerOpts{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, req := httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil)
+	req.Header = header
+	handler.ServeHTTP(answer, req)
+	return answer
+}
+
+// scrape lists the fleet's series as Prometheus reads them: name{labels} value.
+func scrape(t *testing.T, f *Fleet) []string {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(shown(t, f, nil).Body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out []string
-	for _, f := range families {
+	for name, f := range families {
 		for _, m := range f.Metric {
 			var labels []string
 			for _, l := range m.Label {
 				labels = append(labels, fmt.Sprintf("%s=%s", l.GetName(), l.GetValue()))
 			}
-			out = append(out, fmt.Sprintf("%s{%s} %g", f.GetName(), strings.Join(labels, ","), m.Gauge.GetValue()))
+			slices.Sort(labels)
+			if name != "program" {
+				out = append(out, fmt.Sprintf("%s{%s} %g", name, strings.Join(labels, ","), m.Gauge.GetValue()))
+			}
 		}
 	}
 	return out
@@ -111,10 +137,17 @@ func TestSeries(t *testing.T) {
 		{"a GitRepo's paths are joined, and a password in its address is left out", repo, []string{
 			"fleet_gitrepo_resources_not_ready{branch=main,name=apps,namespace=ws,paths=a;b,repo=https://git.example.com/apps} 7",
 		}, 10},
+		{"what a label says is written as Prometheus reads it", func(list client.ObjectList) {
+			if l, ok := list.(*fleet.GitRepoList); ok {
+				r := fleet.GitRepo{}
+				r.Name, r.Spec.Paths = "apps", []string{`a\\b"c`, "d\ne"}
+				l.Items = []fleet.GitRepo{r}
+			}
+		}, []string{"fleet_gitrepo_ready_clusters{branch=,name=apps,namespace=,paths=a\\\\b\"c;d\ne,repo=} 0"}, 10},
 		{"what is gone has no series", func(client.ObjectList) {}, nil, 0},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
-			got := scrape(t, &Collector{Cache: cache{put: row.put}, Elected: closed()})
+			got := scrape(t, &Fleet{Cache: cache{put: row.put}, Elected: closed()})
 			if len(got) != row.series {
 				t.Errorf("%d series, want %d:\n%s", len(got), row.series, strings.Join(got, "\n"))
 			}
@@ -135,8 +168,49 @@ func TestSeries(t *testing.T) {
 		})
 	}
 	t.Run("a replica that does not work shows nothing", func(t *testing.T) {
-		if got := scrape(t, &Collector{Cache: cache{put: repo}, Elected: make(chan struct{})}); len(got) > 0 {
+		if got := scrape(t, &Fleet{Cache: cache{put: repo}, Elected: make(chan struct{})}); len(got) > 0 {
 			t.Errorf("it shows %s", got)
+		}
+	})
+}
+
+func TestTheFleetStandsBehindTheProgram(t *testing.T) {
+	f := &Fleet{Elected: closed(), Cache: cache{put: func(list client.ObjectList) {
+		if l, ok := list.(*fleet.ClusterGroupList); ok {
+			l.Items = make([]fleet.ClusterGroup, 1)
+		}
+	}}}
+	const ofProgram, ofFleet = "program 0\n", "fleet_cluster_group_cluster_count{"
+	t.Run("in one text", func(t *testing.T) {
+		answer := shown(t, f, nil)
+		text := answer.Body.String()
+		if !strings.Contains(text, ofProgram) || !strings.Contains(text, ofFleet) || !strings.HasPrefix(answer.Header().Get("Content-Type"), "text/plain; version=0.0.4") {
+			t.Errorf("%s\n%s", answer.Header(), text)
+		}
+	})
+	t.Run("compressed where that is asked for, whatever other formats are", func(t *testing.T) {
+		answer := shown(t, f, http.Header{"Accept-Encoding": {"gzip"}, "Accept": {"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"}})
+		text, err := gzip.NewReader(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(text)
+		if err != nil || !strings.Contains(string(data), ofProgram) || !strings.Contains(string(data), ofFleet) {
+			t.Errorf("%v\n%s", err, data)
+		}
+	})
+	t.Run("and not behind a failure", func(t *testing.T) {
+		handler, err := f.Behind(logr.Discard(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, errors.ErrUnsupported.Error(), http.StatusInternalServerError)
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, req := httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil)
+		req.Header.Set("Accept-Encoding", "gzip")
+		handler.ServeHTTP(answer, req)
+		if answer.Code != http.StatusInternalServerError || answer.Body.String() != errors.ErrUnsupported.Error()+"\n" {
+			t.Errorf("%d %s", answer.Code, answer.Body)
 		}
 	})
 }

@@ -216,7 +216,7 @@ type BundleStatus struct {
 
 	// Summary counts the bundle's deployments by state.
 	Summary BundleSummary `json:"summary,omitempty"`
-	// NewlyCreated deployments in the last pass.
+	// NewlyCreated deployments, which no agent has taken up yet.
 	NewlyCreated int `json:"newlyCreated,omitempty"`
 	// Unavailable clusters: not at the wanted revision, or not ready.
 	// +optional
@@ -230,7 +230,7 @@ type BundleStatus struct {
 	// MaxUnavailablePartitions, as counted out from the strategy.
 	// +optional
 	MaxUnavailablePartitions int `json:"maxUnavailablePartitions"`
-	// PartitionStatus of each partition.
+	// PartitionStatus of each partition. Which clusters are not ready stands in the summary above.
 	PartitionStatus []PartitionStatus `json:"partitions,omitempty"`
 	// Display holds what people look at.
 	Display BundleDisplay `json:"display,omitempty"`
@@ -242,7 +242,7 @@ type BundleStatus struct {
 	// ObservedGeneration is the generation of the spec that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration"`
-	// ResourcesSHA256Sum is the digest of the bundle's files.
+	// ResourcesSHA256Sum is the digest of the files in spec.resources; those of a source are sealed.
 	ResourcesSHA256Sum string `json:"resourcesSha256Sum,omitempty"`
 
 	// SharedLayers that most clusters have in common, in order, the last one winning. Flotilla.

@@ -8,6 +8,9 @@ package bundle
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -165,7 +168,7 @@ func (r *Reconciler) reportOn(ctx context.Context, read client.Reader, in *run, 
 	now := b.DeepCopy()
 	return status.Patch(ctx, r.Client, now, func() {
 		st := &now.Status
-		st.ObservedGeneration = in.bundle.Generation
+		st.ObservedGeneration, st.ResourcesSHA256Sum = in.bundle.Generation, resourcesSum(in.bundle.Spec.Resources)
 		for _, kind := range []string{fleet.ConditionAccepted, status.ConditionNotServed, status.ConditionTargeted, status.ConditionRendered, status.ConditionHeld, status.ConditionWaiting} {
 			value, reason, message := in.condition(kind, s)
 			if value == "" {
@@ -216,4 +219,18 @@ func (in *run) running() string {
 		return ""
 	}
 	return fmt.Sprintf("; %s stays deployed", joinKeys(commits))
+}
+
+// resourcesSum is Fleet's digest of inline files. Files of a source have none: whoever reads a Bundle could tell by it whether
+// a guess at them is right.
+func resourcesSum(resources []fleet.BundleResource) string {
+	if len(resources) == 0 {
+		return ""
+	}
+	sum := sha256.New()
+	manifest := map[string]any{"resources": resources}
+	if err := json.NewEncoder(sum).Encode(manifest); err != nil {
+		panic(err) // API types can be encoded
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -200,13 +200,13 @@ func TestAStatusStaysSmallAndTheSame(t *testing.T) {
 		return st
 	}
 	writeBundleOf := func() fleet.BundleStatus {
-		b, tl := &fleet.Bundle{}, &tally{}
+		b, all := &fleet.Bundle{}, &bundled{}
 		for _, bd := range list {
 			if bd.Name == "company-apps-000" {
-				tl.add(entryOf(clusterOf(bd), bd))
+				all.add(bd, entryOf(clusterOf(bd), bd), Plan{})
 			}
 		}
-		writeBundle(b, tl)
+		all.write(b)
 		return b.Status
 	}
 	for _, row := range []struct {

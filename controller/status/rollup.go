@@ -3,7 +3,6 @@ package status
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,89 +35,6 @@ func lostMessage(since time.Time) string {
 
 func clusterOf(bd *fleet.BundleDeployment) string {
 	return bd.Labels[fleet.ClusterNamespaceLabel] + "/" + bd.Labels[fleet.ClusterLabel]
-}
-
-// bundle rolls up one Bundle.
-func (r *Reconciler) bundle(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	b := &fleet.Bundle{}
-	if err := r.Client.Get(ctx, req.NamespacedName, b); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	plan, planned := r.Plans.Of(req.NamespacedName)
-	if !planned && b.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil // the plan wakes this roll-up
-	}
-	deployments, err := r.deployments(ctx, BundleIndex, req.String())
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	t := &tally{}
-	for i := range deployments {
-		bd := &deployments[i]
-		e := r.entry(clusterOf(bd), bd)
-		if cause := plan.Errors[e.name]; cause != "" && e.state == fleet.Ready {
-			e.message = cause // it runs what it had; the bundle says what is wrong
-		}
-		if cause := plan.Waiting[e.name]; cause != "" && fleet.StateRank[e.state] < fleet.StateRank[fleet.Pending] {
-			e.state, e.message = fleet.Pending, cause // it runs what it had; its turn has not come
-		}
-		t.add(e)
-	}
-	addMissing(t, plan, deployments)
-	now := b.DeepCopy()
-	return conflictIsLater(Patch(ctx, r.Client, now, func() { writeBundle(now, t) }))
-}
-
-// addMissing counts the clusters that have no BundleDeployment yet as Pending.
-func addMissing(t *tally, plan Plan, deployments []fleet.BundleDeployment) {
-	have := map[string]bool{}
-	for i := range deployments {
-		have[clusterOf(&deployments[i])] = true
-	}
-	for _, name := range plan.Pending {
-		if !have[name] {
-			t.add(entry{name: name, state: fleet.Pending, message: plan.Waiting[name]})
-		}
-	}
-	for name, cause := range plan.Errors {
-		if !have[name] {
-			t.add(entry{name: name, state: fleet.Pending, message: cause})
-		}
-	}
-}
-
-func writeBundle(b *fleet.Bundle, t *tally) {
-	st := &b.Status
-	st.Summary = t.result()
-	st.Unavailable = t.summary.DesiredReady - t.summary.Ready - t.summary.Modified - t.summary.OutOfSync // those two run and are ready
-	st.Display = fleet.BundleDisplay{
-		ReadyClusters: fmt.Sprintf("%d/%d", t.summary.Ready, t.summary.DesiredReady), State: string(t.state()),
-	}
-	setReady(&st.Conditions, strings.Join(nonEmpty(problems(st.Conditions), t.message("Cluster")), "; "))
-}
-
-// problems are the sentences of the bundle's other conditions: what stands between a push and the clusters.
-func problems(conditions []fleet.GenericCondition) string {
-	var out []string
-	for _, want := range []struct{ kind, bad string }{
-		{fleet.ConditionAccepted, "False"}, {ConditionSource, "False"}, {ConditionNotServed, "True"}, {ConditionTargeted, "False"}, {ConditionRendered, "False"}, {ConditionHeld, "True"},
-	} {
-		c := fleet.Condition(conditions, want.kind)
-		if c == nil || string(c.Status) != want.bad || want.kind == ConditionNotServed && c.Reason == "Ignored" {
-			continue
-		}
-		out = append(out, fmt.Sprintf("%s: %s", c.Reason, c.Message))
-	}
-	return strings.Join(out, "; ")
-}
-
-// waiting is what keeps some clusters of a bundle from its newest revision. The bundle itself names it cluster by cluster.
-func waiting(conditions []fleet.GenericCondition) string {
-	c := fleet.Condition(conditions, ConditionWaiting)
-	if c == nil || c.Status != "True" {
-		return ""
-	}
-	return fmt.Sprintf("%s: %s", c.Reason, c.Message)
 }
 
 // cluster rolls up one Cluster over the BundleDeployments in its namespace.

@@ -71,32 +71,6 @@ func TestAClusterCountsItsSources(t *testing.T) {
 	}
 }
 
-func TestABundleCountsWhatIsUnavailable(t *testing.T) {
-	for _, row := range []struct {
-		rule  string
-		state fleet.BundleState
-		want  int
-	}{
-		{"what is ready is available", fleet.Ready, 0},
-		{"what has drift runs and is available", fleet.Modified, 0},
-		{"what has a staged change is available", fleet.OutOfSync, 0},
-		{"what is not ready is not", fleet.NotReady, 1},
-		{"what is not at the revision is not", fleet.WaitApplied, 1},
-		{"nor what failed", fleet.ErrApplied, 1},
-		{"nor what waits for its turn", fleet.Pending, 1},
-		{"nor what nobody knows of", fleet.Unknown, 1},
-	} {
-		t.Run(row.rule, func(t *testing.T) {
-			b, tl := &fleet.Bundle{}, &tally{}
-			tl.add(entry{name: "ws/a", state: row.state})
-			writeBundle(b, tl)
-			if b.Status.Unavailable != row.want {
-				t.Errorf("unavailable = %d", b.Status.Unavailable)
-			}
-		})
-	}
-}
-
 func TestARollUpThatTakesLongRestsLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		takes := 10 * time.Millisecond

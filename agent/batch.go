@@ -207,7 +207,9 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d.inv[w.Key] = inventory.Item{Key: w.Key, Version: w.Version, UID: result.UID, Digest: w.Digest, Fingerprint: result.Fingerprint}
+	d.inv[w.Key] = inventory.Item{
+		Key: w.Key, Version: w.Version, UID: result.UID, Digest: w.Digest, Fingerprint: result.Fingerprint, Created: result.CreatedAt.Unix(),
+	}
 	d.fresh[w.Key] = freshFrom(result)
 	d.noteRead(w.Key, result.Object, true)
 	delete(d.looked, w.Key)

@@ -154,7 +154,11 @@ func (d *deployment) objects(f *report.Facts) {
 	for i, w := range d.wanted {
 		item := d.inv[w.Key]
 		if i < report.MostResources {
-			f.Applies = append(f.Applies, report.Object{Key: w.Key, Version: w.Version})
+			one := report.Object{Key: w.Key, Version: w.Version}
+			if !d.drift[w.Key].Missing && d.looked[w.Key] != plan.Missing {
+				one.Created = item.Created
+			}
+			f.Applies = append(f.Applies, one)
 		}
 		if d.absent(w.Key) {
 			continue

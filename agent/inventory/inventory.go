@@ -29,6 +29,7 @@ type Item struct {
 	UID         types.UID // "" while it is being created: a live read decides whether it is ours
 	Digest      string    // what was applied, as plan.Wanted names it; "" while it is being created
 	Fingerprint string    // as the API server answered the last apply
+	Created     int64     // when the object was created, in seconds of Unix time; 0 while it is being created
 }
 
 // Inventory holds the items by identity. The zero value is empty and read-only.
@@ -54,6 +55,7 @@ type wire struct {
 	UID         types.UID `json:"u,omitempty"`
 	Digest      string    `json:"d,omitempty"`
 	Fingerprint string    `json:"f,omitempty"`
+	Created     int64     `json:"c,omitempty"`
 }
 
 // maxBytes bounds what a shard may unpack to.
@@ -65,7 +67,7 @@ func Encode(items []Item) ([]byte, error) {
 	gz := gzip.NewWriter(&packed)
 	enc := json.NewEncoder(gz)
 	for _, i := range items {
-		w := wire{i.Key.Group, i.Key.Kind, i.Key.Namespace, i.Key.Name, i.Version, i.UID, i.Digest, i.Fingerprint}
+		w := wire{i.Key.Group, i.Key.Kind, i.Key.Namespace, i.Key.Name, i.Version, i.UID, i.Digest, i.Fingerprint, i.Created}
 		if err := enc.Encode(w); err != nil {
 			return nil, fmt.Errorf("packing the inventory item %s: %w", i.Key, err)
 		}
@@ -93,7 +95,7 @@ func DecodeInto(inv Inventory, packed []byte) error {
 		}
 		key := layer.Key{Group: w.Group, Kind: w.Kind, Namespace: w.Namespace, Name: w.Name}
 		if inv[key].UID == "" {
-			inv[key] = Item{Key: key, Version: w.Version, UID: w.UID, Digest: w.Digest, Fingerprint: w.Fingerprint}
+			inv[key] = Item{Key: key, Version: w.Version, UID: w.UID, Digest: w.Digest, Fingerprint: w.Fingerprint, Created: w.Created}
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"flotilla.io/flotilla/agent/health"
@@ -41,7 +42,7 @@ const (
 	// resourceBytes bounds the list of all objects: of a deployment of usual size it has every one.
 	resourceBytes = 16 << 10
 	// MinResourceBytes is what an entry of that list takes besides its names.
-	MinResourceBytes = 64
+	MinResourceBytes = 88
 	// MostResources is how many objects that list can have, and a caller has to give.
 	MostResources = resourceBytes / MinResourceBytes
 )
@@ -74,6 +75,7 @@ type Object struct {
 	Version  string
 	UID      types.UID
 	Health   health.Verdict
+	Created  int64 // in seconds of Unix time; 0 if it does not exist
 	Missing  bool
 	Replaced bool
 	Fields   []v1alpha1.DriftedField
@@ -90,6 +92,9 @@ func Compose(before v1alpha1.BundleDeploymentStatus, f Facts) v1alpha1.BundleDep
 	s.Hold = f.Hold
 	s.Deletion = f.Deletion
 	s.Kept = cut(f.Kept)
+	if f.Applied == f.Spec.DeploymentID {
+		s.DownstreamResourcesGeneration = f.Spec.DownstreamResourcesGeneration
+	}
 	s.SyncGeneration = nil
 	if f.Synced != 0 {
 		s.SyncGeneration = &f.Synced
@@ -203,6 +208,9 @@ func (f Facts) resources() []v1alpha1.BundleDeploymentResource {
 	room := resourceBytes
 	for _, o := range f.Applies {
 		r := v1alpha1.BundleDeploymentResource{Kind: o.Key.Kind, APIVersion: o.apiVersion(), Namespace: o.Key.Namespace, Name: o.Key.Name}
+		if o.Created != 0 {
+			r.CreatedAt = metav1.Unix(o.Created, 0)
+		}
 		if room -= MinResourceBytes + len(r.Kind) + len(r.APIVersion) + len(r.Namespace) + len(r.Name); room < 0 {
 			break
 		}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -63,6 +64,45 @@ func TestOneWordAndOneLineSayHowADeploymentIs(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheReportFollowsTheObjectsAndTheOrder(t *testing.T) {
+	f := Facts{
+		Spec: v1alpha1.BundleDeploymentSpec{DeploymentID: "new", DownstreamResourcesGeneration: 3}, Applied: "new", Total: 2,
+		Applies: []Object{{Key: layer.Key{Kind: "ConfigMap", Name: "a"}, Version: "v1", Created: 1e9}, {Key: layer.Key{Kind: "ConfigMap", Name: "b"}, Version: "v1"}},
+	}
+	done := Compose(v1alpha1.BundleDeploymentStatus{}, f)
+	t.Run("an object has the time of its creation", func(t *testing.T) {
+		if at := done.Resources[0].CreatedAt; at.UTC().Format(time.RFC3339) != "2001-09-09T01:46:40Z" {
+			t.Errorf("created at %s", at)
+		}
+	})
+	t.Run("one that does not exist has none", func(t *testing.T) {
+		if at := done.Resources[1].CreatedAt; !at.IsZero() {
+			t.Errorf("created at %s", at)
+		}
+	})
+	t.Run("copies are as new as the order that was carried out", func(t *testing.T) {
+		f.Spec.DeploymentID, f.Spec.DownstreamResourcesGeneration = "newer", 4
+		if before := Compose(done, f); done.DownstreamResourcesGeneration != 3 || before.DownstreamResourcesGeneration != 3 {
+			t.Errorf("carried out: %d, before: %d", done.DownstreamResourcesGeneration, before.DownstreamResourcesGeneration)
+		}
+		f.Applied = "newer"
+		if after := Compose(done, f); after.DownstreamResourcesGeneration != 4 {
+			t.Errorf("carried out: %d", after.DownstreamResourcesGeneration)
+		}
+	})
+	t.Run("the same times, read from the hub, make no write", func(t *testing.T) {
+		text, err := json.Marshal(done)
+		var read v1alpha1.BundleDeploymentStatus
+		if err == nil {
+			err = json.Unmarshal(text, &read)
+		}
+		f.Spec.DeploymentID, f.Applied, f.Spec.DownstreamResourcesGeneration = "new", "new", 3
+		if patch, patchErr := Patch(read, Compose(read, f)); err != nil || patchErr != nil || patch != nil {
+			t.Errorf("%s %v %v", patch, err, patchErr)
+		}
+	})
 }
 
 func TestListsAreCutAndCountsAreExact(t *testing.T) {

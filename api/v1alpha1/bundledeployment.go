@@ -144,7 +144,7 @@ type BundleDeploymentStatus struct {
 	// AppliedDeploymentID is the revision that the cluster has, or tried last.
 	// +nullable
 	AppliedDeploymentID string `json:"appliedDeploymentID,omitempty"`
-	// Release is "namespace/name:revision".
+	// Release is always empty: no Helm release is made.
 	// +nullable
 	Release string `json:"release,omitempty"`
 	// Ready tells that all objects are ready.

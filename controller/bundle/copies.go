@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +16,7 @@ import (
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
+	"flotilla.io/flotilla/controller/content"
 )
 
 // copies reads the ConfigMaps and Secrets of the bundle's workspace that its clusters get copies of. A copy is an object of
@@ -134,4 +136,31 @@ func (out *rendering) with(copies []layer.Entry) error {
 		out.entries = append(out.entries, c)
 	}
 	return nil
+}
+
+// copied counts how often the copies of a place were made or changed, with this order.
+func (r *Reconciler) copied(ctx context.Context, p *place, want *fleet.BundleDeployment) (int64, error) {
+	var before []layer.Entry
+	var times int64
+	if p.have != nil {
+		times = p.have.Spec.DownstreamResourcesGeneration
+		if len(p.copies) == 0 || p.have.Spec.DeploymentID == want.Spec.DeploymentID {
+			return times, nil
+		}
+		var err error
+		if before, err = r.entries(ctx, p.have); err != nil && !content.IsLost(err) {
+			return 0, err
+		}
+	}
+	if anyNew(p.copies, before) {
+		times++
+	}
+	return times, nil
+}
+
+// anyNew tells whether a copy is not among the objects that were there before, or differs.
+func anyNew(copies, before []layer.Entry) bool {
+	return slices.ContainsFunc(copies, func(c layer.Entry) bool {
+		return !slices.ContainsFunc(before, func(b layer.Entry) bool { return b.Key == c.Key && b.Digest == c.Digest })
+	})
 }

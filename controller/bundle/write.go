@@ -85,6 +85,9 @@ func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblings
 	if err != nil {
 		return err
 	}
+	if want.Spec.DownstreamResourcesGeneration, err = r.copied(ctx, p, want); err != nil {
+		return err
+	}
 	if p.have == nil {
 		err := r.Client.Create(ctx, want)
 		if apierrors.IsAlreadyExists(err) {
@@ -303,7 +306,17 @@ func (r *Reconciler) removes(ctx context.Context, have, want *fleet.BundleDeploy
 }
 
 func (r *Reconciler) keys(ctx context.Context, bd *fleet.BundleDeployment) (map[layer.Key]bool, error) {
-	var layers []layer.Layer
+	entries, err := r.entries(ctx, bd)
+	out := map[layer.Key]bool{}
+	for _, e := range entries {
+		out[e.Key] = true
+	}
+	return out, err
+}
+
+// entries are the objects that a BundleDeployment's layers hold together.
+func (r *Reconciler) entries(ctx context.Context, bd *fleet.BundleDeployment) ([]layer.Entry, error) {
+	layers := make([]layer.Layer, 0, len(bd.Spec.Layers))
 	for _, ref := range bd.Spec.Layers {
 		l, err := r.Store.Layer(ctx, ref.ID, int(ref.Chunks))
 		if err != nil {
@@ -311,11 +324,7 @@ func (r *Reconciler) keys(ctx context.Context, bd *fleet.BundleDeployment) (map[
 		}
 		layers = append(layers, l)
 	}
-	out := map[layer.Key]bool{}
-	for _, e := range layer.Stack(layers...) {
-		out[e.Key] = true
-	}
-	return out, nil
+	return layer.Stack(layers...), nil
 }
 
 // siblingsBusy tells whether another bundle of the same GitRepo has not been walked at its newest generation: it may be

@@ -30,8 +30,17 @@ func copiesOfTheWorkspace(t *testing.T, w *world.World) {
 	if got := read("configmap", "shop-settings", ".data.mode"); got != "fast" {
 		t.Errorf("the copy of the ConfigMap has %q", got)
 	}
+	generations := func() string {
+		return w.Kubectl("hub", "get", "bundledeployment", "copies-web", "-n", w.Kubectl("hub", "get", "clusters.fleet.cattle.io", production, "-n", world.Workspace, "-o", "jsonpath={.status.namespace}"),
+			"-o", "jsonpath={.spec.downstreamResourcesGeneration} {.status.downstreamResourcesGeneration}.")
+	}
+	tells(w, "the count of copies", generations, "1 1.")
+	w.Push("copies", map[string]string{"web/more.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\n"})
+	tells(w, "another object", func() string { return read("configmap", "more", ".metadata.name") }, "more")
+	tells(w, "the count of copies that did not change", generations, "1 1.")
 	secret("second")
 	tells(w, "the copy", func() string { return read("secret", "shop-db", ".data.password") }, "c2Vjb25k")
+	tells(w, "the count of copies", generations, "2 2.")
 	for _, kind := range []string{"bundledeployments", "bundles", "contents.fleet.cattle.io"} {
 		if out := w.Kubectl("hub", "get", kind, "-A", "-o", "json"); strings.Contains(out, "c2Vjb25k") {
 			t.Errorf("%s show what was copied", kind)

@@ -119,7 +119,7 @@ func TestChartsAsTheyAreInstalled(t *testing.T) {
 		{"flotilla", "flotilla", nil},
 		{"flotilla-public", "flotilla", map[string]any{
 			"apiServerURL": "https://hub.example:6443", "apiServerCA": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
-			"namespaces": []any{}, "proxy": "http://proxy.example:3128", "noProxy": ".example", "webhook": map[string]any{"secret": "hook"}, "metrics": map[string]any{"enabled": false}, "importClusters": map[string]any{"enabled": false}, "ignoreClusterRegistrationLabels": true, "networkPolicy": map[string]any{"enabled": false},
+			"namespaces": []any{}, "proxy": "http://proxy.example:3128", "noProxy": ".example", "webhook": map[string]any{"secret": "hook"}, "metrics": map[string]any{"enabled": false}, "importClusters": map[string]any{"enabled": false}, "imagePullSecrets": []any{map[string]any{"name": "registry"}}, "ignoreClusterRegistrationLabels": true, "networkPolicy": map[string]any{"enabled": false},
 			"global": map[string]any{"cattle": map[string]any{"systemDefaultRegistry": "registry.example/"}}, "image": map[string]any{"tag": "v1"},
 		}},
 		{"flotilla-agent", "flotilla-agent", tokenValues()},

@@ -21,8 +21,9 @@ var optional = []struct {
 	{schema.GroupVersionKind{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"}, "fleet-agent-pod-disruption-budget"},
 }
 
-// Import puts the agent on a cluster that the hub reached by a kubeconfig, at first or again with other values.
-func (t *Target) Import(ctx context.Context, in string, values map[string]any) error {
+// Import puts the agent on a cluster that the hub reached by a kubeconfig, at first or again with other values, and before it
+// what its Pod needs.
+func (t *Target) Import(ctx context.Context, in string, values map[string]any, before ...*unstructured.Unstructured) error {
 	version, err := Version(t.Config)
 	if err != nil {
 		return err
@@ -31,7 +32,7 @@ func (t *Target) Import(ctx context.Context, in string, values map[string]any) e
 	if err != nil {
 		return err
 	}
-	if err := t.Apply(ctx, namespace(in)); err != nil {
+	if err := t.Apply(ctx, append([]*unstructured.Unstructured{namespace(in)}, before...)...); err != nil {
 		return err
 	}
 	for _, o := range objects {

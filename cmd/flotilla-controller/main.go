@@ -58,6 +58,7 @@ type options struct {
 	kubeconfig, dataDir       string
 	webhookAddr, metricsAddr  string
 	apiServerURL, apiServerCA string
+	pullSecrets               []string
 	leaseSeconds              int32
 	leaderElect, dial         bool
 	ignoreLabels              bool
@@ -89,7 +90,11 @@ func importAgent(ctx context.Context, cfg *rest.Config, order importer.Order) er
 	if err != nil {
 		return err
 	}
-	return target.Import(ctx, order.Namespace, order.Values)
+	before, err := order.Before()
+	if err != nil {
+		return err
+	}
+	return target.Import(ctx, order.Namespace, order.Values, before...)
 }
 
 func command() *cobra.Command {
@@ -108,6 +113,7 @@ func command() *cobra.Command {
 	f.Int32Var(&o.leaseSeconds, "lease-seconds", 60, "between two renewals of an agent's lease; three missed make its cluster Unknown")
 	f.BoolVar(&o.ignoreLabels, "ignore-cluster-registration-labels", false, "make Clusters without the labels that agents ask for")
 	f.BoolVar(&o.dial, "import-clusters", true, "install agents on Clusters that name a kubeconfig: the one case in which the hub dials into a cluster")
+	f.StringSliceVar(&o.pullSecrets, "agent-pull-secret", nil, "Secret of "+fleet.SystemNamespace+" with credentials for a registry, copied to those Clusters; may be given more than once")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the leader's lease")
 	return cmd
 }
@@ -206,7 +212,7 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 		}
 	}
 	if o.dial {
-		clusters.Install = importer.Process(self, importCommand)
+		clusters.Install, clusters.PullSecrets = importer.Process(self, importCommand), o.pullSecrets
 	}
 	if err := cluster.Setup(mgr, clusters); err != nil {
 		return err

@@ -54,6 +54,8 @@ type Config struct {
 	Liveness *liveness.Liveness
 	// Install puts the agent on a Cluster that names a kubeconfig. nil: the hub dials into no cluster.
 	Install func(context.Context, importer.Order) error
+	// PullSecrets are the Secrets of the system namespace that agents' images are pulled with; they are copied to those Clusters.
+	PullSecrets []string
 }
 
 // ByObject is how the manager's cache should keep what this package watches: of leases only those of agents, and of
@@ -86,7 +88,7 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 		{"registrations", &registration.Reconciler{
 			Client: c, Live: reader, Events: events, HubUID: cfg.Hub.UID, HubSecret: cfg.Hub.Secret, CredentialTTL: cfg.CredentialTTL, IgnoreLabels: cfg.IgnoreLabels,
 		}},
-		{"imports", &importer.Reconciler{Client: c, Live: reader, Events: events, Clock: clock.RealClock{}, Install: cfg.Install}},
+		{"imports", &importer.Reconciler{Client: c, Live: reader, Events: events, Clock: clock.RealClock{}, Install: cfg.Install, PullSecrets: cfg.PullSecrets}},
 		{"cluster groups", &group.Reconciler{Client: c}},
 	} {
 		if err := part.reconciler.Setup(mgr); err != nil {

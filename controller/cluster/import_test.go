@@ -18,6 +18,9 @@ import (
 	"flotilla.io/flotilla/controller/cluster/token"
 )
 
+// pullSecret is the Secret beside the hub that agents' images are pulled with.
+const pullSecret = "registry"
+
 // orders keeps what the importer would have had installed; that it is installed is for integrationtests/joining to see.
 type orders struct {
 	mu  sync.Mutex
@@ -91,6 +94,9 @@ func TestAClusterIsImportedOnce(t *testing.T) {
 	order := theHub.orders.with("of " + ws)[0]
 	if order.Namespace != fleet.SystemNamespace || order.Values["clientID"] != c.Spec.ClientID || order.Values["tokenName"] != "import-token-edge" || order.Values["apiServerURL"] != "https://hub.example" {
 		t.Errorf("the order is for %s with %v", order.Namespace, order.Values)
+	}
+	if s := order.PullSecrets; len(s) != 1 || s[0].Name != pullSecret || string(s[0].Data[corev1.DockerConfigJsonKey]) != "{}" {
+		t.Errorf("the hub's credentials for registries are handed on as %+v", s)
 	}
 	importToken := get(t, ws, "import-token-edge", &fleet.ClusterRegistrationToken{})
 	if importToken.Spec.TTL.Duration != 12*time.Hour || importToken.Spec.Uses != 1 || !metav1.IsControlledBy(importToken, c) {

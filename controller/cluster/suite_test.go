@@ -101,6 +101,12 @@ func startHub(ctx context.Context, local *localfleet.Fleet, dir string) error {
 	if err := target.Hub(ctx, map[string]any{}, false); err != nil {
 		return err
 	}
+	if err := theHub.client.Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: fleet.SystemNamespace, Name: pullSecret}, Type: corev1.SecretTypeDockerConfigJson,
+		StringData: map[string]string{corev1.DockerConfigJsonKey: "{}"},
+	}); err != nil {
+		return err
+	}
 	account := filepath.Join(dir, "controller.kubeconfig")
 	if err := install.WriteAccount(ctx, theHub.config, fleet.SystemNamespace, "flotilla-controller", account); err != nil {
 		return err
@@ -125,7 +131,7 @@ func startManager(ctx context.Context, cfg *rest.Config) error {
 	if theHub.id, err = hub.Load(ctx, mgr.GetClient(), mgr.GetAPIReader()); err != nil {
 		return err
 	}
-	err = cluster.Setup(mgr, cluster.Config{Hub: theHub.id, LeaseSeconds: leaseSeconds, Liveness: liveness.New(clock.RealClock{}), Install: theHub.orders.install})
+	err = cluster.Setup(mgr, cluster.Config{Hub: theHub.id, LeaseSeconds: leaseSeconds, Liveness: liveness.New(clock.RealClock{}), Install: theHub.orders.install, PullSecrets: []string{pullSecret}})
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,8 @@ type Reconciler struct {
 	Clock  clock.Clock
 	// Install carries an order out. nil: the hub was told not to dial.
 	Install func(context.Context, Order) error
+	// PullSecrets are the Secrets beside the hub that agents' images are pulled with.
+	PullSecrets []string
 }
 
 // Setup registers the reconciler.

@@ -146,7 +146,7 @@ func (r *Reconciler) compose(ctx context.Context, in *run) error {
 		return err
 	}
 	in.order = Order{Kubeconfig: kubeconfig, Namespace: namespaceOf(in.cluster), Values: values}
-	return nil
+	return r.pullSecrets(ctx, in)
 }
 
 // lends tells whether a Secret's own workspace lets another one use it.

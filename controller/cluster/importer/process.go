@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -31,6 +32,8 @@ type Order struct {
 	Kubeconfig []byte         `json:"kubeconfig"`
 	Namespace  string         `json:"namespace"` // the agent's
 	Values     map[string]any `json:"values"`    // of the agent's chart
+	// PullSecrets are the hub's credentials for registries, by name; they are made in Namespace.
+	PullSecrets []corev1.Secret `json:"pullSecrets,omitempty"`
 }
 
 // Process carries out orders by running a program that calls Serve. It gets nothing of this one's environment but where the

@@ -115,9 +115,6 @@ func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.R
 		return fmt.Errorf("revision %s: %w", revisionOf(order), err)
 	}
 	next.Revision = revisionOf(order)
-	if next.Spec.DeploymentID != d.record.Spec.DeploymentID {
-		next.GivenUp = ""
-	}
 	next.KeepResources = order.Spec.Options.KeepResources
 	return e.adopt(ctx, d, next, entries)
 }
@@ -125,11 +122,12 @@ func (e *engine) acceptRevision(ctx context.Context, d *deployment, next store.R
 // adopt makes a record the one that counts, with the entries that it deploys.
 func (e *engine) adopt(ctx context.Context, d *deployment, next store.Record, entries []layer.Entry) error {
 	old := d.record
-	isNew := old.Spec.DeploymentID != next.Spec.DeploymentID || old.Values != next.Values
+	isNew := old.ID() != next.ID()
 	if isNew && old.Spec.DeploymentID != "" {
 		next.Previous = previous(d.record)
 	}
 	if isNew {
+		next.GivenUp = ""
 		next.Hooks, next.DeleteHooks = newRun(d, next, entries)
 	}
 	if err := e.store.PutRecord(ctx, next); err != nil {
@@ -146,7 +144,7 @@ func (e *engine) adopt(ctx context.Context, d *deployment, next store.Record, en
 	if readsOtherwise(d.record.Spec.Options, next.Spec.Options) {
 		d.reads = map[layer.Key]*reading{}
 	}
-	if old.GivenUp != "" && old.Spec.DeploymentID == next.Spec.DeploymentID {
+	if next.GivenUp != "" {
 		d.goBack(next)
 		return nil
 	}
@@ -172,7 +170,7 @@ func (e *engine) useBoth(d *deployment, next store.Record, more ...v1alpha1.Laye
 func previous(r store.Record) []v1alpha1.BundleDeploymentSpec {
 	last := r.Spec
 	last.Layers = r.Layers()
-	if len(r.Previous) == 0 || r.Good == r.Spec.DeploymentID {
+	if len(r.Previous) == 0 || r.Good == r.ID() {
 		return []v1alpha1.BundleDeploymentSpec{last}
 	}
 	return []v1alpha1.BundleDeploymentSpec{r.Previous[0], last}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 )
 
@@ -36,7 +38,7 @@ func TestARevisionThatIsNotReadyInTimeFails(t *testing.T) {
 	w.deploy("web", web, helm(fleet.HelmOptions{}))
 	w.healthy("web")
 	bad := w.deploy("web", never+configMap("more", ""), helm(fleet.HelmOptions{TimeoutSeconds: 2, Atomic: true}))
-	given := "was not ready within 2s: deployment.apps " + w.app + "/web [progressing]"
+	given := "was given up: not ready within 2s: deployment.apps " + w.app + "/web [progressing]"
 	back := "the one before was applied again, as helm.atomic asks; revision s-l-"
 	w.reads("web", fleet.HealthFailed, given)
 	w.eventually("the revision before is back", func() string {
@@ -71,4 +73,35 @@ func TestWaitForJobsWaitsForThem(t *testing.T) {
 	w.reads("web", fleet.HealthProgressing, "job.batch "+w.app+"/once [progressing] is not complete")
 	w.write("web", helm(fleet.HelmOptions{WaitForJobs: true, TimeoutSeconds: 1}), func(bd *fleet.BundleDeployment) { bd.Spec.DeploymentID += "-3" })
 	w.reads("web", fleet.HealthFailed, "not ready within 1s: job.batch "+w.app+"/once [progressing] is not complete")
+}
+
+// Values that come from the cluster are part of what a revision is: if it is not ready with new ones, it goes on with the old.
+func TestValuesThatMakeAnAtomicRevisionFailAreGivenUp(t *testing.T) {
+	w := newWorld(t)
+	w.kubectl("", "create", "namespace", w.app)
+	w.put(&corev1.ConfigMap{}, "sizes", "values.yaml", "cpu: 10m\nv: one\n")
+	w.startAgent()
+	text := strings.Replace(strings.SplitN(web, "---", 2)[0], "image: web:1", "image: 'web:{{ .Values.v }}'\n        resources: {requests: {cpu: '{{ .Values.cpu }}'}}", 1)
+	w.chart("web", map[string]string{"a.yaml": text}, helm(fleet.HelmOptions{Atomic: true, TimeoutSeconds: 3, ValuesFrom: []fleet.ValuesFrom{
+		{ConfigMapKeyRef: &fleet.ConfigMapKeySelector{LocalObjectReference: fleet.LocalObjectReference{Name: "sizes"}}},
+	}}))
+	w.healthy("web")
+
+	w.put(&corev1.ConfigMap{}, "sizes", "values.yaml", "cpu: 100000\nv: two\n")
+	back := "the changed values of helm.valuesFrom were given up: not ready within 3s: deployment.apps " + w.app +
+		"/web [progressing]"
+	w.reads("web", fleet.HealthFailed, back)
+	w.eventually("what was rendered before is back", func() string { return want(w.image() == "web:one") })
+	w.stopAgent()
+	w.startAgent()
+	w.write("web", correctDrift)
+	w.reads("web", fleet.HealthFailed, back)
+	w.kubectl("", "scale", "deployment", "web", "--replicas=5")
+	w.field("apps/v1", "Deployment", "web", "3", "spec", "replicas")
+	if w.image() != "web:one" {
+		t.Error("the values that were given up were tried again")
+	}
+	w.put(&corev1.ConfigMap{}, "sizes", "values.yaml", "cpu: 10m\nv: three\n")
+	w.eventually("other values are taken", func() string { return want(w.image() == "web:three") })
+	w.healthy("web")
 }

@@ -53,6 +53,7 @@ type deployment struct {
 	frozen   string // why nothing is applied or compared: paused, and the like
 	failure  string
 	waiting  string
+	hooking  bool   // a hook is waited for
 	lost     string // what the hub does not have of its own order
 	failures int    // passes in a row that failed
 	applied  bool   // record.Spec is applied in whole

@@ -119,6 +119,7 @@ func (b *batch) hooksBefore(ctx context.Context, steps []plan.Step, stuck bool) 
 	if len(errs) > 0 {
 		return nil, errs
 	}
+	d.staged = time.Now()
 	return slices.DeleteFunc(slices.Clone(steps), func(s plan.Step) bool { return isDefinition(s.Key) }), nil
 }
 

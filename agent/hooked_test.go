@@ -210,3 +210,51 @@ func TestWhatHelmInstalledIsNotInstalledAgain(t *testing.T) {
 		t.Error("the hooks of an install ran")
 	}
 }
+
+func TestAHookThatNeverEndsFailsInTime(t *testing.T) {
+	w := newWorld(t)
+	w.startAgent()
+	w.deploy("web", configMap("app", `v: "1"`))
+	w.healthy("web")
+	stuck := job("stuck", "pre-upgrade", "", "suspend: true") + hookMap("later", "pre-upgrade", ", helm.sh/hook-weight: '1'")
+	w.deploy("web", configMap("app", `v: "2"`)+stuck, helm(fleet.HelmOptions{TimeoutSeconds: 2}))
+	failed := "hook pre-upgrade Job.batch " + w.app + "/stuck failed: it did not end within 2s"
+	w.reads("web", fleet.HealthFailed, failed)
+	before := w.job("stuck")
+	if w.live("v1", "ConfigMap", "later") != nil || w.fieldNow("v1", "ConfigMap", "app", "data", "v") != "1" {
+		t.Error("something of the revision was done after its hook failed")
+	}
+	w.deploy("web", configMap("app", `v: "3"`)+stuck, helm(fleet.HelmOptions{TimeoutSeconds: 2, Atomic: true}))
+	w.reads("web", fleet.HealthFailed, "was given up: "+failed)
+	if now := w.job("stuck"); now.UID == before.UID || w.fieldNow("v1", "ConfigMap", "app", "data", "v") != "1" {
+		t.Error("an atomic revision did not begin, or was applied in part")
+	}
+	w.deploy("web", configMap("app", `v: "4"`)+strings.Replace(stuck, "suspend: true", "", 1))
+	w.healthy("web")
+	if w.live("v1", "ConfigMap", "later") == nil || w.fieldNow("v1", "ConfigMap", "app", "data", "v") != "4" {
+		t.Error("the next revision did not get going")
+	}
+}
+
+// With helm.timeoutSeconds, hooks that come after wait for what is applied; and while they run, no revision is late.
+func TestHooksAfterWaitUntilAllIsReady(t *testing.T) {
+	w := newWorld(t)
+	w.startAgent()
+	gated := strings.Replace(strings.SplitN(web, "---", 2)[0], "      containers:", "      nodeSelector: {gate: "+w.app+"}\n      containers:", 1)
+	w.deploy("web", gated+hookMap("after", "post-install", "")+job("last", "post-install", ", helm.sh/hook-weight: '1'", "suspend: true"),
+		helm(fleet.HelmOptions{TimeoutSeconds: 600}))
+	w.reads("web", fleet.HealthWaiting, "hooks at post-install wait until Deployment.apps "+w.app+"/web is ready")
+	if w.live("v1", "ConfigMap", "after") != nil {
+		t.Error("a hook did not wait")
+	}
+	w.kubectl("", "label", "nodes", "--all", "gate="+w.app, "--overwrite")
+	w.reads("web", fleet.HealthWaiting, "hook post-install Job.batch "+w.app+"/last runs")
+	if w.live("v1", "ConfigMap", "after") == nil {
+		t.Error("the first hook was passed over")
+	}
+	before := w.job("last")
+	running := before.DeepCopy()
+	running.Spec.Suspend = new(bool)
+	w.must(w.edge.Patch(w.ctx, running, client.MergeFrom(before)))
+	w.healthy("web")
+}

@@ -69,6 +69,8 @@ func (e *engine) act(ctx context.Context, d *deployment) error {
 // settle turns the error of a pass into what is said about it.
 func (d *deployment) settle(err error) {
 	d.failure, d.waiting, d.lost = "", "", ""
+	var runs *hooks.RunningError
+	d.hooking = errors.As(err, &runs)
 	var lost *pull.LostError
 	if errors.As(err, &lost) {
 		d.lost = lost.Error()

@@ -223,7 +223,7 @@ func (e *engine) settled(ctx context.Context, d *deployment, f report.Facts) {
 		}
 	}
 	if d.hold == nil && d.record.GivenUp == "" && f.Ready() {
-		next.Good, next.GoodRevision = d.record.Spec.DeploymentID, d.record.Revision
+		next.Good, next.GoodRevision = d.record.ID(), d.record.Revision
 	}
 	ready := d.applied && d.hold == nil && f.Health() == v1alpha1.HealthHealthy
 	if ready {

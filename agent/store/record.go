@@ -33,8 +33,8 @@ type Record struct {
 	// Previous is what ran before Spec, until Spec is Ready: the last that was Ready, and the last that was tried. Their
 	// layers stay, and their objects tell which fields were ours.
 	Previous []v1alpha1.BundleDeploymentSpec `json:"previous,omitempty"`
-	// Good is the deploymentID that was last ready, GoodRevision how a person knows it, and GivenUp why Spec was given up
-	// for it; "" if it was not.
+	// Good is the ID that was last ready, GoodRevision how a person knows it, and GivenUp why Spec was given up for it; ""
+	// if it was not.
 	Good         string `json:"good,omitempty"`
 	GoodRevision string `json:"goodRevision,omitempty"`
 	GivenUp      string `json:"givenUp,omitempty"`
@@ -71,25 +71,28 @@ func (r Record) Layers() []v1alpha1.LayerRef {
 	return r.Spec.Layers
 }
 
+// ID tells one deployment from the next: the revision, and the values of the cluster that it was rendered with.
+func (r Record) ID() string {
+	if r.Values == "" {
+		return r.Spec.DeploymentID
+	}
+	return r.Spec.DeploymentID + "+" + r.Values
+}
+
 // Target is what the objects are to be: Spec, or, where that was given up, what was ready before; its layers are those that
 // the objects are in.
 func (r Record) Target() v1alpha1.BundleDeploymentSpec {
-	if r.GivenUp != "" {
-		for _, spec := range r.Previous {
-			if spec.DeploymentID == r.Good {
-				return spec
-			}
-		}
+	if r.GivenUp != "" && len(r.Previous) > 0 {
+		return r.Previous[0]
 	}
 	spec := r.Spec
 	spec.Layers = r.Layers()
 	return spec
 }
 
-// CanGoBack tells whether there is something that was ready before Spec.
+// CanGoBack tells whether there is something that was ready before Spec, the first of Previous.
 func (r Record) CanGoBack() bool {
-	r.GivenUp = "asked"
-	return r.Good != "" && r.Good != r.Spec.DeploymentID && r.Target().DeploymentID == r.Good
+	return r.Good != "" && r.Good != r.ID() && len(r.Previous) > 0
 }
 
 const (

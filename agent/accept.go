@@ -207,7 +207,7 @@ func (e *engine) open(ctx context.Context, d *deployment) error {
 		return nil
 	}
 	entries, err := e.layers.Open(ctx, d.record.Target().Layers)
-	if errors.Is(err, store.ErrNotStored) && d.record.Deployed != nil && d.record.GivenUp == "" {
+	if errors.Is(err, store.ErrNotStored) && d.rendersAgain() {
 		return e.renderAgain(ctx, d)
 	}
 	if err != nil {

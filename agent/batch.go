@@ -21,6 +21,7 @@ import (
 	"flotilla.io/flotilla/agent/fields"
 	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/bundle/layer"
 )
 
@@ -72,7 +73,11 @@ func (b *batch) entry(ctx context.Context, key layer.Key) (layer.Entry, error) {
 		entries := b.deployment.carried
 		if entries == nil {
 			var err error
-			if entries, err = b.engine.layers.Open(ctx, b.deployment.record.Target().Layers); err != nil {
+			entries, err = b.engine.layers.Open(ctx, b.deployment.record.Target().Layers)
+			if errors.Is(err, store.ErrNotStored) && b.deployment.rendersAgain() {
+				b.deployment.opened = false // the next pass does
+			}
+			if err != nil {
 				return layer.Entry{}, err
 			}
 		}

@@ -56,7 +56,7 @@ func TestARevisionThatIsNotReadyInTimeFails(t *testing.T) {
 	if bd := w.bd("web"); w.image() != "web:1" || bd.Spec.DeploymentID != bad.Spec.DeploymentID {
 		t.Error("the revision that was given up was tried again")
 	}
-	w.deploy("web", strings.Replace(web, "web:1", "web:3", 1))
+	w.deploy("web", strings.Replace(web, "web:1", "web:3", 1), helm(fleet.HelmOptions{})) // as much time as this machine needs
 	w.healthy("web")
 	if w.image() != "web:3" {
 		t.Error("the next order was not carried out")
@@ -82,13 +82,13 @@ func TestValuesThatMakeAnAtomicRevisionFailAreGivenUp(t *testing.T) {
 	w.put(&corev1.ConfigMap{}, "sizes", "values.yaml", "cpu: 10m\nv: one\n")
 	w.startAgent()
 	text := strings.Replace(strings.SplitN(web, "---", 2)[0], "image: web:1", "image: 'web:{{ .Values.v }}'\n        resources: {requests: {cpu: '{{ .Values.cpu }}'}}", 1)
-	w.chart("web", map[string]string{"a.yaml": text}, helm(fleet.HelmOptions{Atomic: true, TimeoutSeconds: 3, ValuesFrom: []fleet.ValuesFrom{
+	w.chart("web", map[string]string{"a.yaml": text}, helm(fleet.HelmOptions{Atomic: true, TimeoutSeconds: 10, ValuesFrom: []fleet.ValuesFrom{
 		{ConfigMapKeyRef: &fleet.ConfigMapKeySelector{LocalObjectReference: fleet.LocalObjectReference{Name: "sizes"}}},
 	}}))
 	w.healthy("web")
 
 	w.put(&corev1.ConfigMap{}, "sizes", "values.yaml", "cpu: 100000\nv: two\n")
-	back := "the changed values of helm.valuesFrom were given up: not ready within 3s: deployment.apps " + w.app +
+	back := "the changed values of helm.valuesFrom were given up: not ready within 10s: deployment.apps " + w.app +
 		"/web [progressing]"
 	w.reads("web", fleet.HealthFailed, back)
 	w.eventually("what was rendered before is back", func() string { return want(w.image() == "web:one") })

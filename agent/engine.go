@@ -10,6 +10,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -69,12 +70,19 @@ func newEngine(log *slog.Logger, namespace string, s *store.Store, layers *pull.
 // load takes up what the store remembers, before the hub is asked anything. Every deployment is announced first, so that
 // none prunes before all are known.
 func (e *engine) load(ctx context.Context) error {
-	records, err := e.store.Records(ctx)
+	records, lost, err := e.store.Records(ctx)
 	if err != nil {
 		return err
 	}
+	if len(lost) > 0 {
+		e.log.Warn("what the store remembers of bundles is damaged; what the hub orders of them is as new", "secrets", lost)
+	}
 	for _, r := range records {
 		inv, err := e.store.Inventory(ctx, r.Name)
+		if errors.Is(err, store.ErrNotStored) && inv != nil {
+			e.log.Warn("a part of what the store remembers of objects is damaged; those that leave the bundle now stay", "bundle", r.Name, "error", err)
+			err = nil
+		}
 		if err != nil {
 			return err
 		}

@@ -153,7 +153,10 @@ func TestWithoutAHubARestartedAgentGoesOnHealing(t *testing.T) {
 	w := newWorldAlone(t)
 	w.startAgent()
 	w.deploy("web", web, correctDrift)
+	w.chart("rendered", map[string]string{"a.yaml": holds("{{ randAlphaNum 24 }}")}, correctDrift)
 	w.healthy("web")
+	w.healthy("rendered")
+	password := w.value()
 	w.must(theHub.Pause(localfleet.KubeAPIServer))
 	resume := func() { w.must(theHub.Resume(localfleet.KubeAPIServer)) }
 	t.Cleanup(func() {
@@ -168,6 +171,10 @@ func TestWithoutAHubARestartedAgentGoesOnHealing(t *testing.T) {
 	w.eventually("replicas are back", func() string {
 		return want(w.live("apps/v1", "Deployment", "web").Object["spec"].(map[string]any)["replicas"] == int64(3))
 	})
+	w.kubectl("", "patch", "configmap", "app", "-p", `{"data":{"v":"changed"}}`) // what was rendered here is healed, too
+	w.becomes(password)
+	w.kubectl("", "delete", "configmap", "app")
+	w.becomes(password)
 	resume()
 	resume = nil
 	w.deploy("web", configMap("one", `a: "1"`), correctDrift)

@@ -202,6 +202,9 @@ func (e *engine) hooksOfDeletion(ctx context.Context, d *deployment, event hooks
 		return nil
 	}
 	entries, err := e.layers.Open(ctx, d.record.Layers())
+	if errors.Is(err, store.ErrNotStored) {
+		return fmt.Errorf("hooks at %s: %w; %s", event, err, howToDelete)
+	}
 	if err != nil {
 		return fmt.Errorf("hooks at %s: %w", event, err)
 	}
@@ -215,5 +218,7 @@ func (e *engine) hooksOfDeletion(ctx context.Context, d *deployment, event hooks
 	case event == hooks.PostDelete:
 		return nil
 	}
-	return fmt.Errorf("%w; nothing is deleted: have the bundle deployed here again and take it away anew, or with keepResources to leave out its hooks", err)
+	return fmt.Errorf("%w; %s", err, howToDelete)
 }
+
+const howToDelete = "nothing is deleted: have the bundle deployed here again and take it away anew, or with keepResources to leave out its hooks"

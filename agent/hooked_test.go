@@ -218,7 +218,7 @@ func TestAHookThatNeverEndsFailsInTime(t *testing.T) {
 	w.healthy("web")
 	stuck := job("stuck", "pre-upgrade", "", "suspend: true") + hookMap("later", "pre-upgrade", ", helm.sh/hook-weight: '1'")
 	w.deploy("web", configMap("app", `v: "2"`)+stuck, helm(fleet.HelmOptions{TimeoutSeconds: 2}))
-	failed := "hook pre-upgrade Job.batch " + w.app + "/stuck failed: it did not end within 2s"
+	failed := "hook pre-upgrade Job.batch " + w.app + "/stuck failed: it did not end within 2s; `kubectl -n " + w.app + " logs job/stuck` shows"
 	w.reads("web", fleet.HealthFailed, failed)
 	before := w.job("stuck")
 	if w.live("v1", "ConfigMap", "later") != nil || w.fieldNow("v1", "ConfigMap", "app", "data", "v") != "1" {
@@ -229,7 +229,7 @@ func TestAHookThatNeverEndsFailsInTime(t *testing.T) {
 	if now := w.job("stuck"); now.UID == before.UID || w.fieldNow("v1", "ConfigMap", "app", "data", "v") != "1" {
 		t.Error("an atomic revision did not begin, or was applied in part")
 	}
-	w.deploy("web", configMap("app", `v: "4"`)+strings.Replace(stuck, "suspend: true", "", 1))
+	w.deploy("web", configMap("app", `v: "4"`)+strings.Replace(stuck, "suspend: true", "", 1), helm(fleet.HelmOptions{}))
 	w.healthy("web")
 	if w.live("v1", "ConfigMap", "later") == nil || w.fieldNow("v1", "ConfigMap", "app", "data", "v") != "4" {
 		t.Error("the next revision did not get going")

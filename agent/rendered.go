@@ -54,7 +54,11 @@ func (e *engine) renderHere(ctx context.Context, d *deployment, next *store.Reco
 	if err != nil {
 		return nil, fmt.Errorf("rendering on this cluster: %w", err)
 	}
-	next.Deployed, err = e.layers.Keep(ctx, rendered, func(refs []v1alpha1.LayerRef) { e.useBoth(d, *next, refs...) })
+	lists := [][]layer.Entry{rendered}
+	if values := rendering.Values(rendered); len(values) > 0 {
+		lists = append(lists, values) // once more by themselves: nobody could draw them again
+	}
+	next.Deployed, err = e.layers.Keep(ctx, func(refs []v1alpha1.LayerRef) { e.useBoth(d, *next, refs...) }, lists...)
 	if err != nil {
 		return nil, err
 	}
@@ -91,23 +95,31 @@ func withValues(in render.Input, values map[string]any) render.Input {
 	return in
 }
 
-// kept are the random values of the last rendering. If that is lost, so are they.
+// kept are the random values of the last rendering. Any of its layers that is left will do.
 func (e *engine) kept(ctx context.Context, r store.Record) (render.Kept, error) {
-	if r.Deployed == nil {
-		return nil, nil
+	var lost error
+	for _, ref := range r.Deployed {
+		entries, err := e.layers.Open(ctx, []v1alpha1.LayerRef{ref})
+		if err == nil {
+			return rendering.Kept(entries)
+		}
+		if !errors.Is(err, store.ErrNotStored) {
+			return nil, err
+		}
+		lost = err
 	}
-	entries, err := e.layers.Open(ctx, r.Deployed)
-	if errors.Is(err, store.ErrNotStored) {
-		e.log.Warn("what was rendered last is not stored any more: passwords and certificates that charts made are made anew", "bundle", r.Name)
-		return nil, nil
+	if lost != nil {
+		e.log.Warn("what was rendered last is not stored any more: passwords and certificates that charts made are made anew", "bundle", r.Name, "error", lost)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return rendering.Kept(entries)
+	return nil, nil
 }
 
-// renderAgain brings back a rendering that is not stored any more.
+// rendersAgain tells whether what is deployed was rendered here from layers of the hub, and so can be once more.
+func (d *deployment) rendersAgain() bool {
+	return d.record.Deployed != nil && d.record.GivenUp == "" && d.record.Spec.Deletion == nil
+}
+
+// renderAgain brings back a rendering that is not stored any more, or damaged. It is the same revision: its hooks are over.
 func (e *engine) renderAgain(ctx context.Context, d *deployment) error {
 	entries, err := e.layers.Open(ctx, d.record.Spec.Layers)
 	if err != nil {

@@ -1,15 +1,18 @@
 package agent_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"flotilla.io/flotilla/agent/store"
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/render"
 )
@@ -209,5 +212,86 @@ func TestValuesFromTheCluster(t *testing.T) {
 	})
 	if log := w.logs.String(); strings.Contains(log, "changed later") || strings.Contains(log, "b: changed") {
 		t.Error("the log shows values")
+	}
+}
+
+// What the agent has stored of what it rendered is lost: it renders again, with the same random values, and runs no hook again.
+func TestARenderingThatIsLostIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	const objects, values = 0, 1 // layers of a rendering
+	for _, row := range []struct {
+		rule string
+		runs bool // the agent does, meanwhile
+		lose func(*world, store.Record)
+	}{
+		{"the layer of its objects is deleted", false, func(w *world, r store.Record) { w.lose("layer-"+r.Deployed[objects].ID, "") }},
+		{"the layer of its objects is damaged", false, func(w *world, r store.Record) { w.lose("layer-"+r.Deployed[objects].ID, "sealed") }},
+		{"the layer of its objects is deleted while the agent runs", true, func(w *world, r store.Record) { w.lose("layer-"+r.Deployed[objects].ID, "") }},
+		{"the layer of its random values is deleted", false, func(w *world, r store.Record) { w.lose("layer-"+r.Deployed[values].ID, "") }},
+		{"its record is deleted", false, func(w *world, r store.Record) { w.lose("record-web.", "") }},
+		{"its record and its inventory are damaged", false, func(w *world, r store.Record) { w.lose("record-web.", "record"); w.lose("inventory-web.", "items") }},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			w := newWorld(t)
+			w.startAgent()
+			seed := hookMap("seed", "pre-install,post-install,pre-upgrade", ", helm.sh/hook-delete-policy: hook-succeeded")
+			w.chart("web", map[string]string{"a.yaml": holds("{{ randAlphaNum 24 }}"), "seed.yaml": strings.ReplaceAll(seed, "$NS", w.app)}, correctDrift)
+			w.healthy("web")
+			password, since := w.value(), time.Now()
+			if len(password) != 24 {
+				t.Fatalf("password %q", password)
+			}
+			if !row.runs {
+				w.stopAgent()
+			}
+			row.lose(w, w.record("web"))
+			w.must(w.edge.Delete(w.ctx, w.live("v1", "ConfigMap", "app")))
+			if !row.runs {
+				w.startAgent()
+			}
+			w.becomes(password)
+			w.write("web")
+			w.healthy("web")
+			if w.value() != password {
+				t.Errorf("the password is %s, it was %s", w.value(), password)
+			}
+			for _, step := range w.steps(since) {
+				if strings.HasSuffix(step, " seed") {
+					t.Errorf("a hook ran again: %s", step)
+				}
+			}
+		})
+	}
+}
+
+// record is what the agent remembers of a deployment.
+func (w *world) record(name string) (r store.Record) {
+	w.Helper()
+	for _, s := range w.storedSecrets() {
+		if strings.HasPrefix(s.Name, "record-"+name+".") {
+			w.must(json.Unmarshal(s.Data["record"], &r))
+		}
+	}
+	return r
+}
+
+// lose damages a key of the agent's Secrets of a prefix, or deletes them.
+func (w *world) lose(prefix, key string) {
+	w.Helper()
+	found := false
+	for _, s := range w.storedSecrets() {
+		if !strings.HasPrefix(s.Name, prefix) {
+			continue
+		}
+		found = true
+		if key == "" {
+			w.must(w.edge.Delete(w.ctx, &s))
+			continue
+		}
+		s.Data[key][0] ^= 1
+		w.must(w.edge.Update(w.ctx, &s))
+	}
+	if !found {
+		w.Fatalf("the agent has no Secret %s…", prefix)
 	}
 }

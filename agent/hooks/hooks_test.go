@@ -106,6 +106,28 @@ func TestHowAHookEnds(t *testing.T) {
 	}
 }
 
+func TestWhatAFailedHookPrintedIsNotCopiedButFound(t *testing.T) {
+	for _, row := range []struct {
+		rule, kind string
+		delete     []policy
+		want       string
+	}{
+		{"of a Job", "Job", []policy{beforeCreation, succeeded}, "; `kubectl -n app logs job/migrate` shows what it printed"},
+		{"of a Pod", "Pod", nil, "; `kubectl -n app logs pod/migrate` shows what it printed"},
+		{"of one that its policy deletes there is nothing to read", "Job", []policy{failed}, ""},
+		{"other kinds print nothing", "ConfigMap", nil, ""},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			u := &unstructured.Unstructured{}
+			u.SetNamespace("app")
+			s := &step{hook: Hook{Key: layer.Key{Kind: row.kind, Name: "migrate"}, delete: row.delete}, wanted: u}
+			if got := s.output(); got != row.want {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}
+
 func TestACopyChangesByItself(t *testing.T) {
 	r := &Run{Past: []string{"a"}, Done: []Event{PreInstall}, Started: &Started{Hook: "b"}}
 	c := r.Copy()

@@ -95,9 +95,9 @@ func (r *Runner) one(ctx context.Context, run *Run, event Event, h Hook) error {
 		run.Past, run.Started = append(run.Past, s.name), nil
 		return r.Save(ctx, run.Copy())
 	case over:
-		return s.fail(ctx, why)
+		return s.fail(ctx, why+s.output())
 	case age > r.timeout():
-		return s.fail(ctx, fmt.Sprintf("it did not end within %s", r.timeout()))
+		return s.fail(ctx, fmt.Sprintf("it did not end within %s", r.timeout())+s.output())
 	}
 	return &RunningError{s.name, "runs", min(max(time.Second, age/10), 10*time.Second)}
 }

@@ -150,6 +150,16 @@ func (s *step) fail(ctx context.Context, why string) error {
 	return &FailedError{s.run.Failed}
 }
 
+// output says how to read what a hook printed, as long as it stays. It is never copied to a log or a status: it may hold
+// anything, also what helm.sh/hook-output-log-policy asks to have printed.
+func (s *step) output() string {
+	key := s.hook.Key
+	if key.Kind != "Job" && key.Kind != "Pod" || s.hook.has(failed) {
+		return ""
+	}
+	return fmt.Sprintf("; `kubectl -n %s logs %s/%s` shows what it printed", s.wanted.GetNamespace(), strings.ToLower(key.Kind), key.Name)
+}
+
 // ended tells whether a hook is over, and if it failed, why. All but Jobs and Pods are over once they exist.
 func ended(live *unstructured.Unstructured) (over bool, why string) {
 	switch live.GroupVersionKind().GroupKind().String() {

@@ -94,14 +94,19 @@ func Kept(entries []layer.Entry) (render.Kept, error) {
 	return nil, nil
 }
 
-// Objects leaves out what Render kept.
+// Objects leaves out what Render kept, and Values all else.
 func Objects(entries []layer.Entry) []layer.Entry {
-	isOurs := func(e layer.Entry) bool { return e.Key.Group == render.PackedGroup }
-	if !slices.ContainsFunc(entries, isOurs) {
+	if !slices.ContainsFunc(entries, isKept) {
 		return entries
 	}
-	return slices.DeleteFunc(slices.Clone(entries), isOurs)
+	return slices.DeleteFunc(slices.Clone(entries), isKept)
 }
+
+func Values(entries []layer.Entry) []layer.Entry {
+	return slices.DeleteFunc(slices.Clone(entries), func(e layer.Entry) bool { return !isKept(e) })
+}
+
+func isKept(e layer.Entry) bool { return e.Key.Group == render.PackedGroup }
 
 func lookup(ctx context.Context, t *tenant.Tenant, l render.Lookup) (map[string]any, error) {
 	gv, err := schema.ParseGroupVersion(l.APIVersion)

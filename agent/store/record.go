@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,37 +96,70 @@ func (r Record) CanGoBack() bool {
 	return r.Good != "" && r.Good != r.ID() && len(r.Previous) > 0
 }
 
+// isUnique tells whether the record has what no order of the hub brings back: which hooks ran, what was rendered here.
+func (r Record) isUnique() bool { return r.Hooks != nil || r.Deployed != nil && r.Spec.Deletion == nil }
+
 const (
 	recordPrefix    = "record-"
+	sparePrefix     = "spare-"
 	inventoryPrefix = "inventory-"
 	keyName         = "kek"
 	ownKeyName      = "own-key"
 )
 
-// Records reads all records, sorted by the name of their Secret.
-func (s *Store) Records(ctx context.Context) ([]Record, error) {
-	var records []Record
-	for _, name := range s.names(recordPrefix) {
-		data, err := s.get(ctx, name)
-		if err != nil {
-			return nil, err
+// Records reads all records, sorted by the name of their Secret. For one that is gone or damaged its spare copy counts; if
+// there is none, lost names the Secret, and the hub's order is as new.
+func (s *Store) Records(ctx context.Context) (records []Record, lost []string, err error) {
+	var names []string
+	for _, prefix := range []string{recordPrefix, sparePrefix} {
+		for _, name := range s.names(prefix) {
+			names = append(names, strings.TrimPrefix(name, prefix))
 		}
-		var r Record
-		if err := json.Unmarshal(data["record"], &r); err != nil {
-			return nil, fmt.Errorf("reading the record in Secret %s: %w", name, err)
-		}
-		records = append(records, r)
 	}
-	return records, nil
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		r, err := s.record(ctx, recordPrefix+name)
+		if errors.Is(err, ErrNotStored) {
+			r, err = s.record(ctx, sparePrefix+name)
+		}
+		switch {
+		case errors.Is(err, ErrNotStored):
+			lost = append(lost, recordPrefix+name)
+		case err != nil:
+			return nil, nil, err
+		default:
+			records = append(records, r)
+		}
+	}
+	return records, lost, nil
 }
 
-// PutRecord stores a record. It is written before anything of its spec is applied.
+func (s *Store) record(ctx context.Context, secret string) (Record, error) {
+	data, err := s.get(ctx, secret)
+	if err != nil {
+		return Record{}, err
+	}
+	var r Record
+	if err := json.Unmarshal(data["record"], &r); err != nil || r.Name == "" {
+		return Record{}, fmt.Errorf("Secret %s holds no record: %w", secret, errors.Join(err, ErrNotStored))
+	}
+	return r, nil
+}
+
+// PutRecord stores a record. It is written before anything of its spec is applied. One that nobody could give again is
+// stored twice.
 func (s *Store) PutRecord(ctx context.Context, r Record) error {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("storing the record of %s: %w", r.Name, err)
 	}
-	return s.put(ctx, kindRecord, recordPrefix+secretName(r.Name), map[string][]byte{"record": data})
+	if err := s.put(ctx, kindRecord, recordPrefix+secretName(r.Name), map[string][]byte{"record": data}); err != nil {
+		return err
+	}
+	if r.isUnique() {
+		return s.put(ctx, kindRecord, sparePrefix+secretName(r.Name), map[string][]byte{"record": data})
+	}
+	return s.dropSpare(ctx, r.Name)
 }
 
 // Forget drops record and inventory of a BundleDeployment whose deletion is done.
@@ -135,22 +169,35 @@ func (s *Store) Forget(ctx context.Context, deployment string) error {
 			return err
 		}
 	}
+	if err := s.dropSpare(ctx, deployment); err != nil {
+		return err
+	}
 	return s.drop(ctx, recordPrefix+secretName(deployment))
 }
 
-// Inventory reads a BundleDeployment's inventory; it is empty if there is none.
+func (s *Store) dropSpare(ctx context.Context, deployment string) error {
+	spare := sparePrefix + secretName(deployment)
+	if _, exists := s.digestOf(spare); !exists {
+		return nil
+	}
+	return s.drop(ctx, spare)
+}
+
+// Inventory reads a BundleDeployment's inventory; it is empty if there is none. The error is ErrNotStored where a part of it
+// is damaged; the rest is returned.
 func (s *Store) Inventory(ctx context.Context, deployment string) (inventory.Inventory, error) {
 	inv := inventory.Inventory{}
+	var damaged error
 	for _, name := range s.shardNames(deployment) {
 		data, err := s.get(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		if err := inventory.DecodeInto(inv, data["items"]); err != nil {
-			return nil, fmt.Errorf("Secret %s: %w", name, err)
+			damaged = fmt.Errorf("Secret %s: %w", name, errors.Join(err, ErrNotStored))
 		}
 	}
-	return inv, nil
+	return inv, damaged
 }
 
 // PutInventory stores an inventory: those shards that changed, and only then drops those that are empty now.

@@ -1,6 +1,7 @@
 // Package store is the agent's memory on its own cluster: Secrets in the agent's own namespace, and nothing else.
 //
-// It holds, for each BundleDeployment, a record (the accepted spec, the highest sequence seen) and the inventory; the
+// It holds, for each BundleDeployment, a record (the accepted spec, the highest sequence seen), a second copy of it where the
+// hub could not give it again, and the inventory; the
 // sealed layers that the records name, identical ones once, cut into pieces of 512 KiB; and the key that opens them. So
 // an agent that starts with an empty disk and no hub knows all it needs to go on healing. Layers stay sealed here and are
 // opened in memory only; all of it is in Secrets, so whoever encrypts Secrets at rest encrypts this too.
@@ -52,7 +53,7 @@ type Store struct {
 	written map[string][32]byte // by Secret name; the zero digest for one that exists with content not read yet
 }
 
-// ErrNotStored says that something is not in the store.
+// ErrNotStored says that something is not in the store, or damaged.
 var ErrNotStored = errors.New("not in the agent's store")
 
 // Open finds out what the store holds. It reads names only.
@@ -127,6 +128,7 @@ func (s *Store) put(ctx context.Context, kind, name string, data map[string][]by
 func (s *Store) get(ctx context.Context, name string) (map[string][]byte, error) {
 	secret, err := s.secrets.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
+		s.forget(name)
 		return nil, fmt.Errorf("reading Secret %s: %w", name, ErrNotStored)
 	}
 	if err != nil {
@@ -140,10 +142,14 @@ func (s *Store) drop(ctx context.Context, name string) error {
 	if err := s.secrets.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("deleting Secret %s: %w", name, err)
 	}
+	s.forget(name)
+	return nil
+}
+
+func (s *Store) forget(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.written, name)
-	return nil
 }
 
 func digest(data map[string][]byte) [32]byte {

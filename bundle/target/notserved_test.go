@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"flotilla.io/flotilla/api/v1alpha1"
 )
 
@@ -149,5 +151,30 @@ func TestNotServedKinds(t *testing.T) {
 		if _, ok := NotServedKind(kind); ok {
 			t.Errorf("%s is served", kind)
 		}
+	}
+}
+
+func TestWhatIsNotServedIsTold(t *testing.T) {
+	type spec = v1alpha1.GitRepoSpec
+	for _, c := range []struct {
+		field  string
+		spec   spec
+		want   string
+		blocks bool
+	}{
+		{"imageScanCommit", spec{ImageScanCommit: &v1alpha1.CommitSpec{}}, "spec.imageScanCommit: image tags are not yet written back", false},
+		{"imageScanInterval", spec{ImageSyncInterval: &metav1.Duration{}}, "spec.imageScanInterval: image tags are not yet written back", false},
+		{"ociRegistrySecret", spec{OCIRegistrySecret: "ocistorage"}, "spec.ociRegistrySecret: layers are kept on the hub, not yet in a registry", false},
+		{"a repository over SSH", spec{Repo: "git@example.com:a.git"}, "spec.repo: repositories are not yet fetched over SSH; use https://", true},
+	} {
+		t.Run(c.field, func(t *testing.T) {
+			if got := NotServedGitRepo(&c.spec); len(got) != 1 || got[0].String() != c.want || got[0].Blocks != c.blocks {
+				t.Errorf("got %v, want %s", got, c.want)
+			}
+		})
+	}
+	b := &v1alpha1.Bundle{Spec: v1alpha1.BundleSpec{RolloutStrategy: &v1alpha1.RolloutStrategy{}}}
+	if got := NotServed(b); len(got) != 1 || got[0].String() != "spec.rolloutStrategy: a change goes to all clusters at once" {
+		t.Errorf("rolloutStrategy: %v", got)
 	}
 }

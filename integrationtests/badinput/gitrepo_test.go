@@ -1,6 +1,7 @@
 package badinput
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,9 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/demo/gitserver"
 	"flotilla.io/flotilla/integrationtests/world"
 )
 
@@ -51,6 +55,7 @@ func mistakesInAGitRepo(t *testing.T, w *world.World) {
 		{"without a branch it is told which was assumed", assumedBranch},
 		{"a repository that is not there", missingRepository},
 		{"credentials that are not there", missingSecret},
+		{"a private repository is read with its CA and credentials, and what lacks is named", privateRepository},
 		{"an address that is not served", addressNotServed},
 		{"a target that picks no cluster names the nearest label", nearestMiss},
 		{"a selector that is none is named by its target", badSelector},
@@ -125,6 +130,46 @@ func missingRepository(w *world.World) {
 func missingSecret(w *world.World) {
 	gitRepo(w, "secret", w.Git.URL("branch"), func(s *fleet.GitRepoSpec) { s.ClientSecretName = "no-such" })
 	repoTells(w, "secret", "AuthFailed: reading Secret fleet-default/no-such that spec.clientSecretName names", "not found")
+}
+
+func privateRepository(w *world.World) {
+	server, err := gitserver.New(gitserver.Options{Dir: filepath.Join(w.Dir, "git"), TLS: true})
+	w.Check(err)
+	w.Check(server.Start(context.Background()))
+	defer func() { w.Check(server.Close()) }()
+	w.Repo("private", in("web", plain("private", "good")))
+	server.Protect("private", "ci", "a-password")
+	credentials := func(kind corev1.SecretType) {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "private"}, Type: kind,
+			StringData: map[string]string{"username": "ci", "password": "a-password", "ssh-privatekey": "a-key"}}
+		w.Check(client.IgnoreNotFound(w.Hub.Client.Delete(context.Background(), secret.DeepCopy())))
+		w.Check(w.Hub.Client.Create(context.Background(), secret))
+	}
+	credentials(corev1.SecretTypeSSHAuth)
+
+	gitRepo(w, "private", server.URL("private"), nil)
+	repoTells(w, "private", "UnknownCA", "caBundle")
+	edit(w, "private", func(s *fleet.GitRepoSpec) { s.CABundle = server.CA() })
+	repoTells(w, "private", "AuthFailed")
+	edit(w, "private", func(s *fleet.GitRepoSpec) { s.ClientSecretName = "private" })
+	repoTells(w, "private", `secret fleet-default/private is of type "kubernetes.io/ssh-auth": only kubernetes.io/basic-auth is served yet`)
+	credentials(corev1.SecretTypeBasicAuth)
+	edit(w, "private", func(s *fleet.GitRepoSpec) { s.ForceSyncGeneration = 1 }) // it is read anew, at once
+	says(w, "private", "state", "good")
+
+	// Without the CA it can be trusted as it is; and a GitRepo that names no credentials has those of the workspace.
+	w.Push("private", in("web", plain("private", "next")))
+	edit(w, "private", func(s *fleet.GitRepoSpec) { s.CABundle, s.InsecureSkipTLSverify = nil, true })
+	says(w, "private", "state", "next")
+	everybodys := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: fleet.GitCredentialSecret}, Type: corev1.SecretTypeBasicAuth,
+		StringData: map[string]string{"username": "ci", "password": "a-password"}}
+	w.Check(w.Hub.Client.Create(context.Background(), everybodys))
+	defer func() { w.Check(w.Hub.Client.Delete(context.Background(), everybodys)) }()
+	w.Push("private", in("web", plain("private", "last")))
+	edit(w, "private", func(s *fleet.GitRepoSpec) { s.ClientSecretName = "" })
+	says(w, "private", "state", "last")
+	nothingToSay(w, "private")
+	w.Kubectl("hub", "delete", "gitrepo", "private", "-n", world.Workspace, "--timeout=60s")
 }
 
 func addressNotServed(w *world.World) {

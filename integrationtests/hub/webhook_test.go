@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -51,6 +52,14 @@ func TestThePushHookBelievesSignedPushesOnly(t *testing.T) {
 	w.GitRepo("fleet", url, func(s *fleet.GitRepoSpec) { s.PollingInterval = &metav1.Duration{Duration: time.Hour} })
 	w.Eventually("the first commit", func() error { return commitIs(w, "") })
 
+	own := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "own"}, StringData: map[string]string{"github": "another secret"}}
+	w.Check(w.Hub.Client.Create(context.Background(), own))
+	w.GitRepo("own", w.Git.URL("own"), func(s *fleet.GitRepoSpec) { s.WebhookSecret = "own" })
+	w.GitRepo("fixed", w.Git.URL("fixed"), func(s *fleet.GitRepoSpec) { s.Revision = "v1.0.0" })
+	to := func(repo string) []byte {
+		return fmt.Appendf(nil, `{"ref":"refs/heads/main","repository":{"clone_url":%q}}`, w.Git.URL(repo))
+	}
+
 	push := fmt.Appendf(nil, `{"ref":"refs/heads/main","after":"x","repository":{"clone_url":%q}}`, url)
 	other := fmt.Appendf(nil, `{"ref":"refs/heads/main","repository":{"clone_url":"http://127.0.0.1/.*"}}`)
 	huge := []byte(`{"ref":"` + strings.Repeat("x", 2<<20) + `"}`)
@@ -67,6 +76,9 @@ func TestThePushHookBelievesSignedPushesOnly(t *testing.T) {
 		{"a repository that no GitRepo has is refused; its address is no pattern", other, sign(world.HookSecret(), other), http.StatusUnauthorized},
 		{"a body that is too large is refused", huge, sign(world.HookSecret(), huge), http.StatusRequestEntityTooLarge},
 		{"a body that is no JSON is refused", []byte("{"), sign(world.HookSecret(), []byte("{")), http.StatusBadRequest},
+		{"a GitRepo with a secret of its own takes no push that the hub's signed", to("own"), sign(world.HookSecret(), to("own")), http.StatusUnauthorized},
+		{"a GitRepo takes a push that its own secret signed", to("own"), sign([]byte("another secret"), to("own")), http.StatusOK},
+		{"a GitRepo with a revision takes none", to("fixed"), sign(world.HookSecret(), to("fixed")), http.StatusUnauthorized},
 		{"a signed push is taken", push, sign(world.HookSecret(), push), http.StatusOK},
 	} {
 		if got := post(t, w.Hook(), c.body, c.signature); got != c.want {
@@ -76,6 +88,9 @@ func TestThePushHookBelievesSignedPushesOnly(t *testing.T) {
 	// The poll is an hour away: what brings the commit is the hook that the Git server calls.
 	commit := w.Push("fleet", map[string]string{"app/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: y}\n"})
 	w.Eventually("the pushed commit", func() error { return commitIs(w, commit) })
+	if got := w.Kubectl("hub", "-n", world.Workspace, "get", "gitrepo", "fleet", "-o", "jsonpath={.status.webhookCommit} {.status.lastWebhookTime}"); !strings.HasPrefix(got, commit+" 20") {
+		t.Errorf("webhookCommit and lastWebhookTime are %q", got)
+	}
 }
 
 // commitIs checks the commit of GitRepo fleet; "" takes any.

@@ -37,6 +37,8 @@ func TestWaiting(t *testing.T) {
 		{"a GitRepo that does not poll asks when a push calls", noPolling},
 		{"a GitRepo goes when its clusters are done, or gone", goesWithItsClusters},
 		{"a Cluster of another manager is left alone", otherManager},
+		{"a paused Cluster stages what is new and deploys nothing", pausedCluster},
+		{"labels go from a GitRepo to its Bundles and their deployments", labelled},
 		{"the rules of a workspace bind every deployment", boundByRules},
 		{"a mapping opens other workspaces, and only what it says", mappings},
 	} {

@@ -60,15 +60,20 @@ func TestAClusterIsImportedAgainWhenWhatDescribesItsAgentChanges(t *testing.T) {
 	if !due(&fleet.Cluster{}) {
 		t.Error("one that was never imported is not due")
 	}
+	changed := imported(nil)
+	if changed.Status.AgentConfigChanged = true; !due(changed) {
+		t.Error("one whose status asks for it is not due")
+	}
 }
 
 func TestTheStatusSaysWhatWasInstalled(t *testing.T) {
 	c := imported(nil)
+	c.Status.AgentConfigChanged = true
 	c.Spec.RedeployAgentGeneration, c.Spec.PrivateRepoURL, c.Spec.HostNetwork = 3, "registry.example", ptr.To(true)
 	remember(c, &run{cluster: c.DeepCopy(), values: map[string]any{"apiServerURL": "https://hub", "apiServerCA": "PEM"}, order: Order{Namespace: "agents"}})
 	st := c.Status
 	if *st.AgentDeployedGeneration != 3 || st.AgentPrivateRepoURL != "registry.example" || !st.AgentHostNetwork || st.Agent.Namespace != "agents" ||
-		st.APIServerURL != "https://hub" || st.AgentTLSMode != "strict" || !st.AgentMigrated || !st.AgentNamespaceMigrated || !st.CattleNamespaceMigrated {
+		st.APIServerURL != "https://hub" || st.AgentTLSMode != "strict" || !st.AgentMigrated || !st.AgentNamespaceMigrated || !st.CattleNamespaceMigrated || st.AgentConfigChanged {
 		t.Errorf("the status is %+v", st)
 	}
 	// SHA-224 of [{"name":"A","value":"b"}] and of "PEM", with its quotes, as Fleet makes them.

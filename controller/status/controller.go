@@ -52,26 +52,32 @@ type Liveness interface {
 	Source(handler.EventHandler) source.Source
 }
 
+// indexes are the labels that each field index joins.
+var indexes = map[string][2]string{
+	BundleIndex:  {fleet.BundleNamespaceLabel, fleet.BundleLabel},
+	RepoIndex:    {fleet.BundleNamespaceLabel, fleet.RepoLabel},
+	HelmOpIndex:  {fleet.BundleNamespaceLabel, fleet.HelmOpLabel},
+	ClusterIndex: {fleet.ClusterNamespaceLabel, fleet.ClusterLabel},
+}
+
 // Index registers the field indexes; it must be called before the cache starts.
 func Index(mgr ctrl.Manager) error {
-	for field, keys := range map[string][2]string{
-		BundleIndex:  {fleet.BundleNamespaceLabel, fleet.BundleLabel},
-		RepoIndex:    {fleet.BundleNamespaceLabel, fleet.RepoLabel},
-		HelmOpIndex:  {fleet.BundleNamespaceLabel, fleet.HelmOpLabel},
-		ClusterIndex: {fleet.ClusterNamespaceLabel, fleet.ClusterLabel},
-	} {
-		err := mgr.GetFieldIndexer().IndexField(context.Background(), &fleet.BundleDeployment{}, field, func(obj client.Object) []string {
-			l := obj.GetLabels()
-			if l[keys[1]] == "" {
-				return nil
-			}
-			return []string{l[keys[0]] + "/" + l[keys[1]]}
-		})
-		if err != nil {
+	for field, labels := range indexes {
+		if err := mgr.GetFieldIndexer().IndexField(context.Background(), &fleet.BundleDeployment{}, field, joined(labels)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func joined(labels [2]string) client.IndexerFunc {
+	return func(obj client.Object) []string {
+		l := obj.GetLabels()
+		if l[labels[1]] == "" {
+			return nil
+		}
+		return []string{l[labels[0]] + "/" + l[labels[1]]}
+	}
 }
 
 // Setup registers the roll-ups.

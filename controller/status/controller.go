@@ -82,23 +82,28 @@ func joined(labels [2]string) client.IndexerFunc {
 
 // Setup registers the roll-ups.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+	toBundle, toRepo := keyFrom(fleet.BundleNamespaceLabel, fleet.BundleLabel), keyFrom(fleet.BundleNamespaceLabel, fleet.RepoLabel)
+	toHelmOp := keyFrom(fleet.BundleNamespaceLabel, fleet.HelmOpLabel)
 	if err := ctrl.NewControllerManagedBy(mgr).Named("bundle-status").
 		For(&fleet.Bundle{}).
-		Watches(&fleet.BundleDeployment{}, later(keyFrom(fleet.BundleNamespaceLabel, fleet.BundleLabel))).
+		Watches(&fleet.BundleDeployment{}, later(toBundle)).
+		WatchesRawSource(r.Liveness.Source(r.turned(toBundle))).
 		WatchesRawSource(source.Channel(r.Plans.changed, &handler.TypedEnqueueRequestForObject[*fleet.Bundle]{})).
 		Complete(resting(r.bundle)); err != nil {
 		return err
 	}
 	if err := ctrl.NewControllerManagedBy(mgr).Named("gitrepo-status").
 		For(&fleet.GitRepo{}).
-		Watches(&fleet.BundleDeployment{}, later(keyFrom(fleet.BundleNamespaceLabel, fleet.RepoLabel))).
+		Watches(&fleet.BundleDeployment{}, later(toRepo)).
+		WatchesRawSource(r.Liveness.Source(r.turned(toRepo))).
 		Watches(&fleet.Bundle{}, later(ownNamespace(fleet.RepoLabel))).
 		Complete(resting(r.gitRepo)); err != nil {
 		return err
 	}
 	if err := ctrl.NewControllerManagedBy(mgr).Named("helmop-status").
 		For(&fleet.HelmOp{}).
-		Watches(&fleet.BundleDeployment{}, later(keyFrom(fleet.BundleNamespaceLabel, fleet.HelmOpLabel))).
+		Watches(&fleet.BundleDeployment{}, later(toHelmOp)).
+		WatchesRawSource(r.Liveness.Source(r.turned(toHelmOp))).
 		Watches(&fleet.Bundle{}, later(ownNamespace(fleet.HelmOpLabel))).
 		Complete(resting(r.helmOp)); err != nil {
 		return err
@@ -147,6 +152,22 @@ func later(to func(client.Object) (client.ObjectKey, bool)) handler.EventHandler
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { add(e.ObjectNew, q) },
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { add(e.Object, q) },
 	}
+}
+
+// turned enqueues what the deployments of a cluster count in, when that is lost or found again: a report may come before the
+// lease that says that its cluster is there, and no other one follows.
+func (r *Reconciler) turned(to func(client.Object) (client.ObjectKey, bool)) handler.EventHandler {
+	return handler.Funcs{GenericFunc: func(ctx context.Context, e event.GenericEvent, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+		deployments, err := r.deployments(ctx, ClusterIndex, client.ObjectKeyFromObject(e.Object).String())
+		if err != nil {
+			return // the cache is ending, and this program with it
+		}
+		for i := range deployments {
+			if key, ok := to(&deployments[i]); ok {
+				q.AddAfter(ctrl.Request{NamespacedName: key}, settle)
+			}
+		}
+	}}
 }
 
 func keyFrom(namespaceLabel, nameLabel string) func(client.Object) (client.ObjectKey, bool) {

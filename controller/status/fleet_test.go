@@ -13,9 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/yaml"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
@@ -102,18 +104,54 @@ func inEachState() (all []client.Object, plans *Plans) {
 	return all, plans
 }
 
-// TestAFleetWithABundleInEachState shows what each kind's status says of it, whole: see testdata/fleet.golden.yaml.
-func TestAFleetWithABundleInEachState(t *testing.T) {
+// hubWith is a hub in memory.
+func hubWith(t *testing.T, all []client.Object) client.Client {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := fleet.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	all, plans := inEachState()
 	build := fake.NewClientBuilder().WithScheme(scheme).WithObjects(all...).WithStatusSubresource(all...)
 	for field, labels := range indexes {
 		build = build.WithIndex(&fleet.BundleDeployment{}, field, joined(labels))
 	}
-	r := &Reconciler{Client: build.Build(), Plans: plans, Liveness: alive{}}
+	return build.Build()
+}
+
+// woken keeps what was put into a queue.
+type woken struct {
+	workqueue.TypedRateLimitingInterface[ctrl.Request]
+	keys []string
+}
+
+func (q *woken) AddAfter(req ctrl.Request, _ time.Duration) { q.keys = append(q.keys, req.String()) }
+
+func TestAClusterThatTurnsWakesWhatItCountsIn(t *testing.T) {
+	all, _ := inEachState()
+	r := &Reconciler{Client: hubWith(t, all)}
+	lost := &fleet.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ws", Name: "lost"}}
+	for _, row := range []struct {
+		rule, label string
+		want        []string
+	}{
+		{"its Bundles", fleet.BundleLabel, []string{"ws/web-Unknown"}},
+		{"their HelmOps", fleet.HelmOpLabel, []string{"ws/charts"}},
+		{"and no GitRepo that it has nothing of", fleet.RepoLabel, nil},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			q := &woken{}
+			r.turned(keyFrom(fleet.BundleNamespaceLabel, row.label)).Generic(t.Context(), event.GenericEvent{Object: lost}, q)
+			if !slices.Equal(q.keys, row.want) {
+				t.Errorf("woken: %s, want %s", q.keys, row.want)
+			}
+		})
+	}
+}
+
+// TestAFleetWithABundleInEachState shows what each kind's status says of it, whole: see testdata/fleet.golden.yaml.
+func TestAFleetWithABundleInEachState(t *testing.T) {
+	all, plans := inEachState()
+	r := &Reconciler{Client: hubWith(t, all), Plans: plans, Liveness: alive{}}
 	got := map[string]any{}
 	for _, obj := range all {
 		key := client.ObjectKeyFromObject(obj)

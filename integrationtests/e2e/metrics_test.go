@@ -45,14 +45,12 @@ var fleetsMetrics = []struct{ rule, of, names, labels string }{
 }
 
 // prometheusFinds scrapes the controller as Prometheus does.
-func prometheusFinds(w *world.World) {
-	group := &fleet.ClusterGroup{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "everybody"}, Spec: fleet.ClusterGroupSpec{Selector: &metav1.LabelSelector{}}}
+func prometheusFinds(w *world.World, seen filled) {
 	op := &fleet.HelmOp{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "redis"}}
 	op.Spec.Helm = &fleet.HelmOptions{Repo: "https://charts.invalid", Chart: "redis"}
 	// A repository that is not there, and one with a broken bundle: both count as failures.
 	w.GitRepo("nowhere", w.Git.URL("nowhere"), nil)
 	w.GitRepo("empty", w.Repo("empty", map[string]string{"README.md": "nothing to deploy"}), nil)
-	w.Check(w.Hub.Client.Create(context.Background(), group))
 	w.Check(w.Hub.Client.Create(context.Background(), op))
 	for _, row := range fleetsMetrics {
 		w.T.(*testing.T).Run(row.rule, func(t *testing.T) {
@@ -68,9 +66,10 @@ func prometheusFinds(w *world.World) {
 			})
 		})
 	}
+	seen.look(w)
 	w.T.(*testing.T).Run("what is deleted is not shown any more", func(t *testing.T) {
 		w := in(t, w)
-		w.Check(w.Hub.Client.Delete(context.Background(), group))
+		w.Check(w.Hub.Client.Delete(context.Background(), everybody()))
 		for _, name := range []string{"nowhere", "empty"} {
 			w.Kubectl("hub", "-n", world.Workspace, "delete", "gitrepo", name)
 		}

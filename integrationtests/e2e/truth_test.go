@@ -53,11 +53,13 @@ func TestKubectlTellsTheTruth(t *testing.T) {
 	t.Parallel()
 	w := twoClusters(t)
 	const bundle = "fleet-apps-web"
+	seen := filled{}
 	url := w.Repo("fleet", webChart)
 	typo := []fleet.GitTarget{{Name: "p", ClusterSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"env": "prodution"}}}}
 
 	// 1: no cluster matches.
-	w.GitRepo("fleet", url, func(s *fleet.GitRepoSpec) { s.Targets = typo })
+	w.GitRepo("fleet", url, func(s *fleet.GitRepoSpec) { s.Targets, s.ForceSyncGeneration = typo, 1 })
+	w.Check(w.Hub.Client.Create(context.Background(), everybody()))
 	holds(w, "no cluster matching", func() string { return bundleRow(w, bundle) }, "0/0", "no cluster has env=prodution", "1 has env=production")
 
 	// 2: rolling out. The agents are stopped, so that the moment lasts.
@@ -69,6 +71,7 @@ func TestKubectlTellsTheTruth(t *testing.T) {
 	if rows := problems(w); len(rows) != 2 {
 		t.Errorf("rolling out shows %q", rows)
 	}
+	seen.look(w)
 
 	// 3: settled.
 	for _, a := range w.Agents {
@@ -84,12 +87,13 @@ func TestKubectlTellsTheTruth(t *testing.T) {
 	})
 
 	// 4: a person scales on one cluster.
-	w.Kubectl("production", "-n", "web", "scale", "deployment", "web", "--replicas=5")
+	w.Kubectl("production", "-n", "web", "patch", "deployment", "web", "-p", `{"spec":{"replicas":5}}`)
 	holds(w, "drift", func() string { return strings.Join(problems(w), "\n") }, "production", "deployment.apps web/web", "/spec/replicas", "2 → 5", "kubectl")
 	if rows := problems(w); len(rows) != 1 {
 		t.Errorf("drift on one cluster shows %q", rows)
 	}
 	holds(w, "drift in the bundle", func() string { return bundleRow(w, bundle) }, "1/2", "Modified(1) [Cluster fleet-default/production]", "/spec/replicas")
+	seen.look(w)
 	w.Kubectl("production", "-n", "web", "scale", "deployment", "web", "--replicas=2")
 	w.Settled(bundle)
 
@@ -100,18 +104,22 @@ func TestKubectlTellsTheTruth(t *testing.T) {
 	if rows := problems(w); len(rows) != 0 {
 		t.Errorf("a broken push touches clusters: %q", rows)
 	}
-	w.Push("fleet", map[string]string{"apps/web/templates/page.yaml": webChart["apps/web/templates/page.yaml"]})
+	same := webChart["apps/web/templates/page.yaml"] + `{{ if .Capabilities.APIVersions.Has "apps/v1" }}{{ end }}`
+	w.Push("fleet", map[string]string{"apps/web/templates/page.yaml": same})
 	holds(w, "the repair", func() string { return bundleRow(w, bundle) + "." }, "2/2.")
 
 	// 6: an agent stopped past its lease.
 	w.Agents["development"].Process.Stop()
 	holds(w, "a lost cluster", func() string { return strings.Join(problems(w), "\n") }, "development", "Unknown")
+	seen.look(w)
 	holds(w, "a lost cluster in the bundle", func() string { return bundleRow(w, bundle) }, "1/2", "Unknown(1) [Cluster fleet-default/development")
 	w.Check(w.Agents["development"].Start())
 	w.Settled(bundle)
 
 	t.Run("statuses count objects and clusters", func(t *testing.T) { statusesCount(in(t, w)) })
-	t.Run("Prometheus finds Fleet's names", func(t *testing.T) { prometheusFinds(in(t, w)) })
+	seen.look(w)
+	t.Run("Prometheus finds Fleet's names", func(t *testing.T) { prometheusFinds(in(t, w), seen) })
+	t.Run("no field of a status stays empty unawares", func(t *testing.T) { everyField(in(t, w), seen) })
 }
 
 // in is the same world in a subtest.
@@ -141,6 +149,13 @@ func statusesCount(w *world.World) {
 				return nil
 			})
 		})
+	}
+}
+
+// everybody is the group of all clusters.
+func everybody() *fleet.ClusterGroup {
+	return &fleet.ClusterGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "everybody"}, Spec: fleet.ClusterGroupSpec{Selector: &metav1.LabelSelector{}},
 	}
 }
 

@@ -120,6 +120,11 @@ func (o *applyOptions) run(cmd *cobra.Command, args []string) error {
 	for _, note := range bundles.Notes {
 		fmt.Fprintln(cmd.ErrOrStderr(), "note:", note)
 	}
+	for _, name := range []string{"imagescan-enabled", "oci-registry-secret"} {
+		if f := cmd.Flags().Lookup(name); f.Value.String() != f.DefValue {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: --%s %s\n", name, f.Usage)
+		}
+	}
 	if len(bundles.All) == 0 {
 		paths := strings.Join(args[1:], " ")
 		return errors.Join(append(bundles.Broken, fmt.Errorf("no resource found at the following paths to deploy: [%s]", paths))...)

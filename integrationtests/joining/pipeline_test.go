@@ -120,7 +120,8 @@ func (j job) targets(t *testing.T, w *world.World) {
 	w.Kubectl("hub", "-n", world.Workspace, "label", "clusters.fleet.cattle.io", "a", "zone=north")
 	j.runs(t, "fleet apply -o both.yaml -n fleet-default shop zoned plain")
 	out, err := j.p.In(t).Runs(j.dir, j.command("fleet target -b both.yaml -l 2>dumped"))
-	if n := strings.Count(out, "kind: Content"); terminal.ExitCode(err) != 2 || n != 2 || strings.Count(out, "kind: BundleDeployment") != 3 || !has(out, "zone: north") {
+	if n := strings.Count(out, "kind: Content"); terminal.ExitCode(err) != 2 || n != 2 || strings.Count(out, "kind: BundleDeployment") != 3 ||
+		!has(out, "zone: north", "deploymentID: s-", "fleet.cattle.io/bundle-name: shop-zoned", "fleet.cattle.io/cluster: a") {
 		t.Errorf("it ends with %v and prints\n%s", err, out)
 	}
 	told, err := os.ReadFile(filepath.Join(j.dir, "dumped"))

@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 	"sync"
 	"time"
 
-	"github.com/fluxcd/cli-utils/pkg/object"
-	"github.com/fluxcd/pkg/ssa"
-	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -24,9 +20,6 @@ import (
 	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/bundle/layer"
 )
-
-// parallel is how many requests for one deployment are under way at once.
-const parallel = 6
 
 // batch does the steps of one pass that need the objects themselves. They are opened when first needed, and not kept.
 type batch struct {
@@ -110,7 +103,7 @@ func (b *batch) apply(ctx context.Context, steps []plan.Step) []error {
 			continue
 		}
 		w, _ := b.wanted(s.Key)
-		if isDefinition(s.Key) {
+		if plan.IsDefinition(s.Key) {
 			first = append(first, w)
 		} else {
 			rest = append(rest, w)
@@ -125,10 +118,6 @@ func (b *batch) apply(ctx context.Context, steps []plan.Step) []error {
 		return append(errs, err)
 	}
 	return append(errs, b.applyAll(ctx, rest)...)
-}
-
-func isDefinition(key layer.Key) bool {
-	return key.Group == "" && key.Kind == "Namespace" || key.Group == "apiextensions.k8s.io" && key.Kind == "CustomResourceDefinition"
 }
 
 // allowed tells whether the workspace's rules let the deployment change anything where it goes.
@@ -157,33 +146,7 @@ func (b *batch) namespace(ctx context.Context, objects []plan.Wanted) error {
 
 // applyAll applies objects in the order in which they tend to need each other, several at a time.
 func (b *batch) applyAll(ctx context.Context, objects []plan.Wanted) []error {
-	byMeta := map[object.ObjMetadata]plan.Wanted{}
-	var order ssa.SortableMetas
-	for _, w := range objects {
-		m := object.ObjMetadata{
-			Namespace: w.Key.Namespace, Name: w.Key.Name, GroupKind: schema.GroupKind{Group: w.Key.Group, Kind: w.Key.Kind},
-		}
-		byMeta[m] = w
-		order = append(order, m)
-	}
-	sort.Sort(order)
-	var mu sync.Mutex
-	var errs []error
-	var group errgroup.Group
-	group.SetLimit(parallel)
-	for _, m := range order {
-		w := byMeta[m]
-		group.Go(func() error {
-			if err := b.one(ctx, w, false); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			}
-			return nil
-		})
-	}
-	group.Wait()
-	return errs
+	return apply.Each(objects, func(w plan.Wanted) error { return b.one(ctx, w, false) })
 }
 
 // one applies one object, and remembers the answer.
@@ -193,15 +156,11 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 		return err
 	}
 	d := b.deployment
-	options := d.record.Target().Options
 	request := apply.Request{
 		Tenant: d.account, Key: w.Key, Object: u, Owner: d.owner().String(), Known: b.item(w.Key),
 		Rules: d.rules, Heal: heal,
 		Had: func(ctx context.Context, path fieldpath.Path) bool { return b.applied(ctx, w.Key, path) },
-	}
-	if h := options.Helm; h != nil {
-		request.Force, request.Recreate, request.TakeOwnership = h.Force, h.Force, h.TakeOwnership
-	}
+	}.As(d.record.Target().Options)
 	if heal {
 		request.Force = true
 		request.Recreate = request.Recreate || d.correction().Force
@@ -212,9 +171,7 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d.inv[w.Key] = inventory.Item{
-		Key: w.Key, Version: w.Version, UID: result.UID, Digest: w.Digest, Fingerprint: result.Fingerprint, Created: result.CreatedAt.Unix(),
-	}
+	d.inv[w.Key] = result.Item(w)
 	d.fresh[w.Key] = freshFrom(result)
 	d.noteRead(w.Key, result.Object, true)
 	delete(d.looked, w.Key)

@@ -9,9 +9,7 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"flotilla.io/flotilla/agent/apply"
 	"flotilla.io/flotilla/agent/health"
@@ -40,12 +38,8 @@ func runID(r store.Record) string {
 // runner runs the deployment's hooks.
 func (b *batch) runner() *hooks.Runner {
 	d := b.deployment
-	var timeout time.Duration
-	if helm := d.record.Spec.Options.Helm; helm != nil {
-		timeout = time.Duration(helm.TimeoutSeconds) * time.Second
-	}
 	return &hooks.Runner{
-		Tenant: d.account, Owner: d.owner().String(), Timeout: timeout, Hooks: d.hooks, Object: b.hook, Log: b.engine.log,
+		Tenant: d.account, Owner: d.owner().String(), Timeout: hooks.Timeout(d.record.Spec.Options), Hooks: d.hooks, Object: b.hook, Log: b.engine.log,
 		Save: func(ctx context.Context, run *hooks.Run) error {
 			next := d.record
 			next.Hooks = run
@@ -58,7 +52,7 @@ func (b *batch) runner() *hooks.Runner {
 	}
 }
 
-// hook makes the object of a hook: placed like any object, but with nothing that would have it watched or pruned.
+// hook makes the object of a hook: placed like any object.
 func (b *batch) hook(ctx context.Context, key layer.Key) (*unstructured.Unstructured, error) {
 	entry, err := b.entry(ctx, key)
 	if err != nil {
@@ -68,12 +62,7 @@ func (b *batch) hook(ctx context.Context, key layer.Key) (*unstructured.Unstruct
 	if err != nil {
 		return nil, err
 	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(entry.Object); err != nil {
-		return nil, fmt.Errorf("reading %s: it is no Kubernetes object", key)
-	}
-	u.SetNamespace(w.Key.Namespace)
-	return u, nil
+	return hooks.Object(entry, w.Key.Namespace)
 }
 
 func (b *batch) place(entry layer.Entry) (plan.Wanted, error) {
@@ -86,8 +75,12 @@ func (b *batch) do(ctx context.Context, event hooks.Event) error {
 	d := b.deployment
 	err := b.runner().Do(ctx, d.record.Hooks.Copy(), event)
 	var runs *hooks.RunningError
-	if errors.As(err, &runs) {
+	var failed *hooks.FailedError
+	switch {
+	case errors.As(err, &runs):
 		d.after(runs.Again)
+	case errors.As(err, &failed):
+		return fmt.Errorf("%w; nothing of it is tried again before the next revision", err)
 	}
 	return err
 }
@@ -100,7 +93,7 @@ func (b *batch) hooksBefore(ctx context.Context, steps []plan.Step, stuck bool) 
 	if d.hold != nil {
 		return nil, []error{&waitError{"the hooks of the revision wait until the hold ends"}}
 	}
-	first := slices.DeleteFunc(slices.Clone(steps), func(s plan.Step) bool { return !isDefinition(s.Key) })
+	first := slices.DeleteFunc(slices.Clone(steps), func(s plan.Step) bool { return !plan.IsDefinition(s.Key) })
 	if len(first) > 0 {
 		errs = b.apply(ctx, first)
 	}
@@ -120,7 +113,7 @@ func (b *batch) hooksBefore(ctx context.Context, steps []plan.Step, stuck bool) 
 		return nil, errs
 	}
 	d.staged = time.Now()
-	return slices.DeleteFunc(slices.Clone(steps), func(s plan.Step) bool { return isDefinition(s.Key) }), nil
+	return slices.DeleteFunc(slices.Clone(steps), func(s plan.Step) bool { return plan.IsDefinition(s.Key) }), nil
 }
 
 // hooksAfter runs the hooks that come when all is applied, or with helm.timeoutSeconds, when all is ready.
@@ -166,9 +159,6 @@ func (b *batch) namespaceOfHooks(ctx context.Context) error {
 	return b.namespace(ctx, placed)
 }
 
-// judgedMost bounds how many objects are looked at to find out who installed a bundle.
-const judgedMost = 20
-
 // whoInstalled finds out, once, whether Helm or Fleet installed the bundle before: then these are the hooks of an upgrade.
 func (b *batch) whoInstalled(ctx context.Context) error {
 	d := b.deployment
@@ -178,22 +168,13 @@ func (b *batch) whoInstalled(ctx context.Context) error {
 	}
 	run = run.Copy()
 	run.Judged = true
-	for _, w := range d.wanted[:min(judgedMost, len(d.wanted))] {
-		kind, err := b.engine.tenants.Kinds().Of(schema.GroupVersionKind{Group: w.Key.Group, Version: w.Version, Kind: w.Key.Kind})
-		if err != nil {
-			return err
-		}
-		live, err := d.account.Meta(kind, w.Key.Namespace).Get(ctx, w.Key.Name, metav1.GetOptions{})
-		if err == nil && live.Annotations[releaseAnnotation] != "" {
-			run.Install = false
-			break
-		}
+	released, err := hooks.IsReleased(ctx, d.account, d.wanted)
+	if err != nil {
+		return err
 	}
+	run.Install = !released
 	return b.runner().Save(ctx, run)
 }
-
-// releaseAnnotation is what Helm puts on each object of a release.
-const releaseAnnotation = "meta.helm.sh/release-name"
 
 // hooksOfDeletion runs the hooks of an order to delete. One that fails afterwards holds up nothing: what it could still need
 // is gone.

@@ -35,7 +35,7 @@ func (e *engine) leave(ctx context.Context, d *deployment, steps []plan.Step) []
 	var mu sync.Mutex
 	var errs []error
 	var group errgroup.Group
-	group.SetLimit(parallel)
+	group.SetLimit(apply.Parallel)
 	for _, s := range steps {
 		item := d.inv[s.Key]
 		group.Go(func() error {
@@ -216,7 +216,7 @@ func (e *engine) dropNamespace(ctx context.Context, d *deployment) error {
 // reversed puts last what others may live in.
 func reversed(steps []plan.Step) []plan.Step {
 	slices.SortStableFunc(steps, func(a, b plan.Step) int {
-		if x, y := isDefinition(a.Key), isDefinition(b.Key); x != y {
+		if x, y := plan.IsDefinition(a.Key), plan.IsDefinition(b.Key); x != y {
 			if x {
 				return 1
 			}

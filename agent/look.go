@@ -93,7 +93,7 @@ func (e *engine) live(d *deployment, key layer.Key) plan.Live {
 // look reads the objects that moved and compares them, and puts back what drifted where that is asked for.
 func (b *batch) look(ctx context.Context, steps []plan.Step) {
 	var group errgroup.Group
-	group.SetLimit(parallel)
+	group.SetLimit(apply.Parallel)
 	var mu sync.Mutex
 	for _, s := range steps {
 		group.Go(func() error {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"flotilla.io/flotilla/agent/apply"
 	"flotilla.io/flotilla/agent/drift"
 	"flotilla.io/flotilla/agent/health"
 	"flotilla.io/flotilla/api/v1alpha1"
@@ -97,7 +98,7 @@ func (e *engine) read(ctx context.Context, d *deployment) {
 	}
 	lives := make([]*unstructured.Unstructured, len(due))
 	var group errgroup.Group
-	group.SetLimit(parallel)
+	group.SetLimit(apply.Parallel)
 	for i, key := range due {
 		group.Go(func() error {
 			lives[i] = e.readOne(ctx, d, key)

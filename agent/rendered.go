@@ -12,7 +12,6 @@ import (
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 	"flotilla.io/flotilla/bundle/render"
-	"flotilla.io/flotilla/bundle/target"
 )
 
 // deployable turns the entries of an order's layers into those to deploy: most often they are. Where the hub could not
@@ -41,7 +40,7 @@ func (e *engine) deployable(ctx context.Context, d *deployment, next *store.Reco
 			return rendered, err
 		}
 	}
-	return e.renderHere(ctx, d, next, account, withValues(in, values))
+	return e.renderHere(ctx, d, next, account, rendering.WithValues(in, values))
 }
 
 // renderHere renders as the tenant, with the random values of the last time.
@@ -79,20 +78,6 @@ func isRendered(have, next store.Record) bool {
 	same := func(a, b v1alpha1.LayerRef) bool { return a.ID == b.ID }
 	return have.Deployed != nil && have.Values == next.Values && have.Spec.DeploymentID == next.Spec.DeploymentID &&
 		slices.EqualFunc(have.Spec.Layers, next.Spec.Layers, same)
-}
-
-// withValues lays the values of valuesFrom over the bundle's own.
-func withValues(in render.Input, values map[string]any) render.Input {
-	if in.Options.Helm == nil || len(values) == 0 {
-		return in
-	}
-	helm := *in.Options.Helm
-	if helm.Values != nil {
-		values = target.MergeValues(helm.Values.Data, values)
-	}
-	helm.Values, helm.ValuesFrom = &v1alpha1.GenericMap{Data: values}, nil
-	in.Options.Helm = &helm
-	return in
 }
 
 // kept are the random values of the last rendering. Any of its layers that is left will do.

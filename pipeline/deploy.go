@@ -183,7 +183,7 @@ func (r *run) deploy(ctx context.Context, entries []layer.Entry) error {
 	for _, definitions := range []bool{true, false} {
 		var stage []layer.Entry
 		for _, e := range entries {
-			if isDefinition(e.Key) == definitions {
+			if plan.IsDefinition(e.Key) == definitions {
 				stage = append(stage, e)
 			}
 		}
@@ -195,10 +195,6 @@ func (r *run) deploy(ctx context.Context, entries []layer.Entry) error {
 		return err
 	}
 	return r.ready(ctx)
-}
-
-func isDefinition(key layer.Key) bool {
-	return key.Group == "" && key.Kind == "Namespace" || key.Group == "apiextensions.k8s.io" && key.Kind == "CustomResourceDefinition"
 }
 
 // atOnce is how many requests are under way at a time.

@@ -29,8 +29,8 @@ func AllowedNamespace(ctx context.Context, t *tenant.Tenant, place Placement, al
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("Namespace %s does not exist; the workspace's rules allow only namespaces that exist with labels %s", place.Forced, selector)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("Namespace %s: whether it has labels %s, as the workspace's rules want, cannot be checked: service account %s may not read it; give it the right",
-			place.Forced, selector, t.ServiceAccount)
+		return fmt.Errorf("Namespace %s: whether it has labels %s, as the workspace's rules want, cannot be checked: %s may not read it; give it the right",
+			place.Forced, selector, t)
 	case err != nil:
 		return explain(layer.Key{Kind: "Namespace", Name: place.Forced}, err)
 	case !selector.Matches(labels.Set(live.GetLabels())):

@@ -68,7 +68,7 @@ type RunningError struct {
 
 func (e *RunningError) Error() string { return fmt.Sprintf("hook %s %s", e.Hook, e.What) }
 
-// FailedError says which hook failed, and why. The revision does not run it again.
+// FailedError says which hook failed, and why. The run does not go on.
 type FailedError struct{ Why string }
 
 func (e *FailedError) Error() string { return e.Why }

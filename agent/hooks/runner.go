@@ -10,20 +10,62 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/tenant"
+	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
 
 // defaultTimeout is Helm's.
 const defaultTimeout = 5 * time.Minute
 
+// Timeout is how long the options give each hook.
+func Timeout(o v1alpha1.BundleDeploymentOptions) time.Duration {
+	if o.Helm != nil && o.Helm.TimeoutSeconds > 0 {
+		return time.Duration(o.Helm.TimeoutSeconds) * time.Second
+	}
+	return defaultTimeout
+}
+
+// Object makes the object of a hook: in its namespace, but with nothing that would have it watched or pruned.
+func Object(e layer.Entry, namespace string) (*unstructured.Unstructured, error) {
+	u := &unstructured.Unstructured{}
+	if err := u.UnmarshalJSON(e.Object); err != nil {
+		return nil, fmt.Errorf("reading %s: it is no Kubernetes object", e.Key)
+	}
+	u.SetNamespace(namespace)
+	return u, nil
+}
+
+// releaseAnnotation is what Helm puts on each object of a release.
+const releaseAnnotation = "meta.helm.sh/release-name"
+
+// judgedMost bounds how many objects are looked at to find out who installed a bundle.
+const judgedMost = 20
+
+// IsReleased tells whether Helm or Fleet installed the bundle with these objects before: then its hooks are those of an
+// upgrade.
+func IsReleased(ctx context.Context, t *tenant.Tenant, wanted []plan.Wanted) (bool, error) {
+	for _, w := range wanted[:min(judgedMost, len(wanted))] {
+		kind, err := t.Kinds.Of(schema.GroupVersionKind{Group: w.Key.Group, Version: w.Version, Kind: w.Key.Kind})
+		if err != nil {
+			return false, err
+		}
+		live, err := t.Meta(kind, w.Key.Namespace).Get(ctx, w.Key.Name, metav1.GetOptions{})
+		if err == nil && live.Annotations[releaseAnnotation] != "" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // Runner runs hooks of one revision, as the tenant.
 type Runner struct {
 	Tenant  *tenant.Tenant
-	Owner   string // the deployment that they belong to
-	Timeout time.Duration
+	Owner   string        // the deployment that they belong to
+	Timeout time.Duration // of each hook
 	Hooks   []Hook
 	// Object gives a hook's object, in the namespace that it goes to.
 	Object func(context.Context, layer.Key) (*unstructured.Unstructured, error)
@@ -61,13 +103,6 @@ func (r *Runner) Do(ctx context.Context, run *Run, event Event) error {
 
 func name(event Event, h Hook) string { return string(event) + " " + h.Key.String() }
 
-func (r *Runner) timeout() time.Duration {
-	if r.Timeout > 0 {
-		return r.Timeout
-	}
-	return defaultTimeout
-}
-
 // one starts a hook, or looks how the started one is.
 func (r *Runner) one(ctx context.Context, run *Run, event Event, h Hook) error {
 	s, err := r.step(ctx, run, event, h)
@@ -96,8 +131,8 @@ func (r *Runner) one(ctx context.Context, run *Run, event Event, h Hook) error {
 		return r.Save(ctx, run.Copy())
 	case over:
 		return s.fail(ctx, why+s.output())
-	case age > r.timeout():
-		return s.fail(ctx, fmt.Sprintf("it did not end within %s", r.timeout())+s.output())
+	case age > r.Timeout:
+		return s.fail(ctx, fmt.Sprintf("it did not end within %s", r.Timeout)+s.output())
 	}
 	return &RunningError{s.name, "runs", min(max(time.Second, age/10), 10*time.Second)}
 }

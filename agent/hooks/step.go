@@ -133,7 +133,7 @@ func (s *step) remove(ctx context.Context, live *unstructured.Unstructured) erro
 
 // fail ends the run. What policies say to delete then is deleted; where that does not work it stays, for the failure counts.
 func (s *step) fail(ctx context.Context, why string) error {
-	s.run.Started, s.run.Failed = nil, fmt.Sprintf("hook %s failed: %s; nothing of it is tried again before the next revision", s.name, why)
+	s.run.Started, s.run.Failed = nil, fmt.Sprintf("hook %s failed: %s", s.name, why)
 	if err := s.Save(ctx, s.run.Copy()); err != nil {
 		return err
 	}

@@ -163,6 +163,11 @@ func Protected(key layer.Key) bool {
 	return false
 }
 
+// IsDefinition tells whether others need an object of this kind to exist at all.
+func IsDefinition(key layer.Key) bool {
+	return key.Group == "" && key.Kind == "Namespace" || isCRD(key)
+}
+
 func isCRD(key layer.Key) bool {
 	return key.Group == "apiextensions.k8s.io" && key.Kind == "CustomResourceDefinition"
 }

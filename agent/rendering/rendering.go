@@ -50,20 +50,27 @@ func Unpack(entries []layer.Entry) (in render.Input, ok bool, err error) {
 	return render.Unpack(objects)
 }
 
+// On is the cluster as what is rendered there sees it: what it serves, and what the tenant may read.
+func On(ctx context.Context, t *tenant.Tenant, kept render.Kept) (render.Cluster, error) {
+	on := render.Cluster{Kept: kept, Lookup: func(l render.Lookup) (map[string]any, error) { return lookup(ctx, t, l) }}
+	var err error
+	if on.Capabilities.KubernetesVersion, err = t.Kinds.Version(); err != nil {
+		return on, err
+	}
+	on.Capabilities.APIs, err = t.Kinds.Served()
+	if len(on.Capabilities.APIs) > 0 {
+		err = nil // one API that does not answer: charts do not see it
+	}
+	return on, err
+}
+
 // Render renders as the tenant. What it returns holds the values to keep besides the objects.
 func (r *Renderer) Render(ctx context.Context, t *tenant.Tenant, in render.Input, kept render.Kept) ([]layer.Entry, error) {
-	version, err := t.Kinds.Version()
+	on, err := On(ctx, t, kept)
 	if err != nil {
 		return nil, err
 	}
-	apis, err := t.Kinds.Served()
-	if err != nil && len(apis) == 0 {
-		return nil, err
-	}
-	out, err := r.pool.RenderOn(ctx, in, render.Cluster{
-		Capabilities: render.Capabilities{KubernetesVersion: version, APIs: apis}, Kept: kept,
-		Lookup: func(l render.Lookup) (map[string]any, error) { return lookup(ctx, t, l) },
-	})
+	out, err := r.pool.RenderOn(ctx, in, on)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/render"
 	"flotilla.io/flotilla/bundle/target"
 )
 
@@ -94,6 +95,20 @@ func Read(ctx context.Context, t *tenant.Tenant, sources []Source) (values map[s
 	return values, hex.EncodeToString(sum.Sum(nil)), nil
 }
 
+// WithValues lays the values of valuesFrom over the bundle's own.
+func WithValues(in render.Input, values map[string]any) render.Input {
+	if in.Options.Helm == nil || len(values) == 0 {
+		return in
+	}
+	helm := *in.Options.Helm
+	if helm.Values != nil {
+		values = target.MergeValues(helm.Values.Data, values)
+	}
+	helm.Values, helm.ValuesFrom = &v1alpha1.GenericMap{Data: values}, nil
+	in.Options.Helm = &helm
+	return in
+}
+
 func (s Source) read(ctx context.Context, t *tenant.Tenant) ([]byte, error) {
 	kind, err := t.Kinds.Of(s.kind())
 	if err != nil {
@@ -106,7 +121,7 @@ func (s Source) read(ctx context.Context, t *tenant.Tenant) ([]byte, error) {
 	case apierrors.IsNotFound(err):
 		return nil, &MissingError{s, "does not exist"}
 	case apierrors.IsForbidden(err):
-		return nil, fmt.Errorf("%s: service account %s may not read %s; give it the right", s.field, t.ServiceAccount, s)
+		return nil, fmt.Errorf("%s: %s may not read %s; give it the right", s.field, t, s)
 	case err != nil:
 		return nil, fmt.Errorf("%s: reading %s: %w", s.field, s, err)
 	}

@@ -73,6 +73,14 @@ type Tenant struct {
 	Kinds          *Kinds
 }
 
+// String is who acts, in messages. Without a service account that is whoever runs the program.
+func (t *Tenant) String() string {
+	if t.ServiceAccount == "" {
+		return "the user of the kubeconfig"
+	}
+	return "service account " + t.ServiceAccount
+}
+
 // Object is the client for the objects of a kind in a namespace ("" for those that are in none).
 func (t *Tenant) Object(kind Kind, namespace string) dynamic.ResourceInterface {
 	if kind.Namespaced {

@@ -4,46 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-	"sigs.k8s.io/yaml"
 
 	"flotilla.io/flotilla/agent/apply"
-	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/agent/hooks"
 	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/rendering"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/bundle/layer"
 	"flotilla.io/flotilla/bundle/render"
-	"flotilla.io/flotilla/bundle/target"
 )
 
 // Cluster is where a pipeline deploys to, with the rights of whoever runs it.
 type Cluster struct {
-	// Namespace is where objects go that name none, of bundles that name none; "" is default.
-	Namespace string
-	// Accounts is the namespace with the service accounts that bundles name.
-	Accounts string
-
 	tenants *tenant.Tenants
 	self    *tenant.Tenant
 	kube    kubernetes.Interface
-	caps    *render.Capabilities
+	log     *slog.Logger
 }
 
-// Reach prepares deploying to the cluster of a config, and asks it what charts may ask.
-func Reach(cfg *rest.Config, namespace, accounts string) (*Cluster, error) {
-	c := &Cluster{Namespace: namespace, Accounts: accounts}
+// Reach prepares deploying to the cluster of a config. accounts is the namespace with the service accounts that bundles
+// name; log is told of hooks.
+func Reach(cfg *rest.Config, accounts string, log *slog.Logger) (*Cluster, error) {
+	c := &Cluster{log: log}
 	var err error
 	if c.tenants, err = tenant.New(cfg, accounts); err != nil {
 		return nil, err
@@ -55,82 +47,20 @@ func Reach(cfg *rest.Config, namespace, accounts string) (*Cluster, error) {
 	if c.self.Metadata, err = metadata.NewForConfig(cfg); err != nil {
 		return nil, err
 	}
-	if c.kube, err = kubernetes.NewForConfig(cfg); err != nil {
-		return nil, err
-	}
-	c.caps = &render.Capabilities{}
-	if c.caps.KubernetesVersion, err = c.tenants.Kinds().Version(); err != nil {
-		return nil, err
-	}
-	c.caps.APIs, err = c.tenants.Kinds().Served()
-	if len(c.caps.APIs) > 0 {
-		err = nil // one API that does not answer: charts do not see it
-	}
+	c.kube, err = kubernetes.NewForConfig(cfg)
 	return c, err
-}
-
-// Render shows what would be deployed, without a cluster: namespaces are as they were written, since only a cluster knows
-// which kinds have one.
-func Render(ctx context.Context, d Deployment, caps *render.Capabilities) ([]*unstructured.Unstructured, error) {
-	entries, err := d.entries(ctx, caps)
-	if err != nil {
-		return nil, err
-	}
-	var objects []*unstructured.Unstructured
-	for _, e := range entries {
-		u, err := apply.Prepare(e, plan.Wanted{Key: e.Key}, d.owner())
-		if err != nil {
-			return nil, err
-		}
-		objects = append(objects, u)
-	}
-	return objects, nil
-}
-
-func (d Deployment) owner() apply.Owner {
-	return apply.Owner{ClusterNamespace: d.Object.Namespace, Deployment: d.Object.Name}
-}
-
-// entries renders the deployment. What needs an agent, or is not served yet, must not be passed over in silence.
-func (d Deployment) entries(ctx context.Context, caps *render.Capabilities) ([]layer.Entry, error) {
-	if h := d.Object.Spec.Options.Helm; h != nil && len(h.ValuesFrom) > 0 {
-		return nil, fmt.Errorf("bundle %s: helm.valuesFrom is not served without an agent; write the values into helm.values", d.Object.Name)
-	}
-	for _, n := range target.NotServedOptions(&d.Object.Spec.Options) {
-		if n.Blocks {
-			return nil, fmt.Errorf("bundle %s: %s is not served yet: %s", d.Object.Name, n.Field, n.Why)
-		}
-	}
-	out, err := render.Render(ctx, d.input(), caps)
-	if err != nil {
-		return nil, fmt.Errorf("bundle %s: %w", d.Object.Name, err)
-	}
-	if out.OnCluster != "" {
-		return nil, fmt.Errorf("bundle %s: only an agent renders this: %s", d.Object.Name, out.OnCluster)
-	}
-	var entries []layer.Entry
-	for _, u := range out.Objects {
-		e, err := layer.NewEntry(u)
-		if err != nil {
-			return nil, fmt.Errorf("bundle %s: %w", d.Object.Name, err)
-		}
-		entries = append(entries, e)
-	}
-	return entries, nil
 }
 
 // Deploy brings a deployment to the cluster, takes away what it had before and has no more, and returns its objects. What
 // was deployed is remembered in a Secret of its namespace, so that nothing else is ever deleted.
+//
+// Its hooks run at each deploy; one that was interrupted goes on, when it is run again, where its hooks were.
 func (c *Cluster) Deploy(ctx context.Context, d Deployment) ([]*unstructured.Unstructured, error) {
-	entries, err := d.entries(ctx, c.caps)
-	if err != nil {
-		return nil, err
-	}
 	run, err := c.begin(ctx, d)
-	if err != nil {
-		return nil, fmt.Errorf("bundle %s: %w", d.Object.Name, err)
+	if err == nil {
+		err = run.deploy(ctx)
 	}
-	if err := run.deploy(ctx, entries); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("bundle %s: %w", d.Object.Name, err)
 	}
 	return run.objects, nil
@@ -142,18 +72,32 @@ type run struct {
 	tenant *tenant.Tenant
 	place  apply.Placement
 	memory memory
+	log    *slog.Logger
+
+	first, rest []layer.Entry // what others need to exist, and the others
+	hooks       []hooks.Hook
+	hooked      map[layer.Key]layer.Entry // the objects of hooks
+
+	wanted map[layer.Key]placed // by where it goes
 
 	mu      sync.Mutex
-	known   inventory.Inventory
-	objects []*unstructured.Unstructured
+	past    past
+	objects []*unstructured.Unstructured // as they were sent, sorted
 }
 
+// placed is an object of the bundle, and what it is on this cluster.
+type placed struct {
+	plan.Wanted
+	entry layer.Entry
+}
+
+// begin finds out all that a deployment needs, before anything is changed.
 func (c *Cluster) begin(ctx context.Context, d Deployment) (*run, error) {
-	options := d.Object.Spec.Options
-	r := &run{Deployment: d, tenant: c.self, place: apply.PlacementOf(options)}
-	if options.DefaultNamespace == "" && options.TargetNamespace == "" && c.Namespace != "" {
-		r.place.Default = c.Namespace
+	if err := d.served(); err != nil {
+		return nil, err
 	}
+	options := d.Object.Spec.Options
+	r := &run{Deployment: d, tenant: c.self, place: apply.PlacementOf(options), log: c.log, wanted: map[layer.Key]placed{}}
 	var err error
 	if options.ServiceAccount != "" {
 		if r.tenant, err = c.tenants.As(options.ServiceAccount); err != nil {
@@ -165,150 +109,98 @@ func (c *Cluster) begin(ctx context.Context, d Deployment) (*run, error) {
 			return nil, err
 		}
 	}
-	if err := apply.EnsureNamespace(ctx, r.tenant, apply.Namespace{
-		Name: r.place.Default, Create: options.CreateNamespace == nil || *options.CreateNamespace,
-		Labels: options.NamespaceLabels, Annotations: options.NamespaceAnnotations,
-	}); err != nil {
+	r.memory = memory{c.kube.CoreV1().Secrets(r.place.Default), memoryName(d.Object.Name)}
+	if r.past, err = r.memory.load(ctx); err != nil {
 		return nil, err
 	}
-	r.memory = memory{c.kube.CoreV1().Secrets(r.place.Default), memoryName(d.Object.Name)}
-	r.known, err = r.memory.load(ctx)
-	return r, err
+	return r, r.render(ctx)
 }
 
-// deploy applies in two stages, Namespaces and CustomResourceDefinitions before the rest, prunes when all went well, and waits
-// where it is asked to.
-func (r *run) deploy(ctx context.Context, entries []layer.Entry) error {
-	wanted := map[layer.Key]bool{}
-	for _, definitions := range []bool{true, false} {
-		var stage []layer.Entry
-		for _, e := range entries {
-			if plan.IsDefinition(e.Key) == definitions {
-				stage = append(stage, e)
-			}
-		}
-		if err := r.apply(ctx, stage, wanted); err != nil {
-			return errors.Join(err, r.memory.save(ctx, r.known))
-		}
+// render renders on the cluster, with the random values of the last time.
+func (r *run) render(ctx context.Context) error {
+	values, digest, err := rendering.Read(ctx, r.tenant, rendering.Sources(r.Object.Spec.Options))
+	var missing *rendering.MissingError
+	if errors.As(err, &missing) {
+		return fmt.Errorf("%s; it has to be on the cluster before the bundle", missing.Problem())
 	}
-	if err := errors.Join(r.prune(ctx, wanted), r.memory.save(ctx, r.known)); err != nil {
-		return err
-	}
-	return r.ready(ctx)
-}
-
-// atOnce is how many requests are under way at a time.
-const atOnce = 6
-
-// apply brings the objects of a stage to the cluster. Names that are new are remembered before their objects are made.
-func (r *run) apply(ctx context.Context, stage []layer.Entry, wanted map[layer.Key]bool) error {
-	type object struct {
-		entry layer.Entry
-		plan.Wanted
-	}
-	var objects []object
-	var failed []error
-	news := false
-	for _, e := range stage {
-		w, err := r.resolve(ctx, e)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		if wanted[w.Key] {
-			failed = append(failed, fmt.Errorf("%s is in the bundle twice", w.Key))
-			continue
-		}
-		wanted[w.Key] = true
-		if _, known := r.known[w.Key]; !known {
-			r.known[w.Key], news = inventory.Item{Key: w.Key, Version: w.Version}, true
-		}
-		objects = append(objects, object{e, w})
-	}
-	if len(failed) > 0 {
-		return errors.Join(failed...)
-	}
-	if news {
-		if err := r.memory.save(ctx, r.known); err != nil {
-			return err
-		}
-	}
-	var group errgroup.Group
-	group.SetLimit(atOnce)
-	for _, o := range objects {
-		group.Go(func() error {
-			if err := r.one(ctx, o.entry, o.Wanted); err != nil {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				failed = append(failed, err)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait()
-	slices.SortFunc(r.objects, func(a, b *unstructured.Unstructured) int { return strings.Compare(nameOf(a), nameOf(b)) })
-	slices.SortFunc(failed, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(failed...)
-}
-
-func nameOf(u *unstructured.Unstructured) string {
-	return strings.Join([]string{u.GroupVersionKind().Group, u.GetKind(), u.GetNamespace(), u.GetName()}, "\x00")
-}
-
-// definedWait bounds the wait for kinds that were defined just now.
-const definedWait = 20 * time.Second
-
-// resolve finds out what an object is on this cluster. A kind that is not served may be one that was defined a moment ago.
-func (r *run) resolve(ctx context.Context, e layer.Entry) (plan.Wanted, error) {
-	defined := slices.ContainsFunc(r.objects, func(u *unstructured.Unstructured) bool { return u.GetKind() == "CustomResourceDefinition" })
-	ctx, cancel := context.WithTimeout(ctx, definedWait)
-	defer cancel()
-	for {
-		w, err := apply.Resolve(r.tenant.Kinds, e, r.place, r.owner())
-		if err == nil || !tenant.IsNotServed(err) || !defined {
-			return w, err
-		}
-		select {
-		case <-ctx.Done():
-			return w, err
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// one applies one object. Fields of an object that was deployed before are taken back from whoever changed them, as an
-// upgrade does; what somebody else made is not touched unless the bundle says so.
-func (r *run) one(ctx context.Context, e layer.Entry, w plan.Wanted) error {
-	u, err := apply.Prepare(e, w, r.owner())
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	item := r.known[w.Key]
-	r.mu.Unlock()
-	request := apply.Request{
-		Tenant: r.tenant, Key: w.Key, Object: u.DeepCopy(), Owner: r.owner().String(), Known: item,
-		Had: func(context.Context, fieldpath.Path) bool { return item.UID != "" },
-	}
-	if h := r.Object.Spec.Options.Helm; h != nil {
-		request.Force, request.Recreate, request.TakeOwnership = h.Force, h.Force, h.TakeOwnership
-	}
-	result, err := apply.Apply(ctx, request)
+	on, err := rendering.On(ctx, r.tenant, r.past.Kept)
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.known[w.Key] = inventory.Item{Key: w.Key, Version: w.Version, UID: result.UID, Digest: w.Digest, Fingerprint: result.Fingerprint}
-	r.objects = append(r.objects, u)
+	out, err := render.RenderOn(ctx, rendering.WithValues(r.input(), values), on)
+	if err != nil {
+		return err
+	}
+	r.past.Kept = out.Kept
+	entries, err := entriesOf(out.Objects)
+	if err != nil {
+		return err
+	}
+	var all []layer.Entry
+	all, r.hooks = hooks.Split(entries)
+	r.past.begin(r.Object.Spec.DeploymentID+" "+digest, len(r.hooks) > 0)
+	r.hooked = map[layer.Key]layer.Entry{}
+	for _, e := range entries {
+		r.hooked[e.Key] = e
+	}
+	for _, e := range all {
+		if plan.IsDefinition(e.Key) {
+			r.first = append(r.first, e)
+		} else {
+			r.rest = append(r.rest, e)
+		}
+	}
 	return nil
 }
 
+func entriesOf(objects []*unstructured.Unstructured) (entries []layer.Entry, err error) {
+	entries = make([]layer.Entry, len(objects))
+	for i, u := range objects {
+		if entries[i], err = layer.NewEntry(u); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+// deploy goes through the steps of a deploy, until one fails: nothing is pruned unless all was applied, and no hook runs
+// unless the cluster knows all kinds of the bundle.
+func (r *run) deploy(ctx context.Context) error {
+	o := r.Object.Spec.Options
+	if err := apply.EnsureNamespace(ctx, r.tenant, apply.Namespace{
+		Name: r.place.Default, Create: o.CreateNamespace == nil || *o.CreateNamespace,
+		Labels: o.NamespaceLabels, Annotations: o.NamespaceAnnotations, For: r.Object.Name,
+	}); err != nil {
+		return err
+	}
+	var first, rest []plan.Wanted
+	for _, step := range []func() error{
+		func() (err error) { first, err = r.resolve(ctx, r.first); return err },
+		func() error { return r.apply(ctx, first) },
+		func() (err error) { rest, err = r.resolve(ctx, r.rest); return err },
+		func() error { return r.hooksBefore(ctx, rest) },
+		func() error { return r.apply(ctx, rest) },
+		func() error { return r.prune(ctx) },
+		func() error { return r.memory.save(ctx, r.past) },
+		func() error { return r.ready(ctx) },
+		func() error { return r.hooksAfter(ctx) },
+	} {
+		if err := step(); err != nil {
+			return errors.Join(err, r.memory.save(context.WithoutCancel(ctx), r.past))
+		}
+	}
+	r.past.end()
+	return r.memory.save(ctx, r.past)
+}
+
 // prune deletes what was deployed before and is wanted no more, if it is still ours. Kinds that hold data stay.
-func (r *run) prune(ctx context.Context, wanted map[layer.Key]bool) error {
+func (r *run) prune(ctx context.Context) error {
 	var failed []error
-	for _, item := range r.known.Sorted() {
-		if wanted[item.Key] {
+	for _, item := range r.past.known.Sorted() {
+		if _, wanted := r.wanted[item.Key]; wanted {
 			continue
 		}
 		_, err := apply.Delete(ctx, apply.Prune{Tenant: r.tenant, Item: item, Owner: r.owner().String(), Protected: plan.Protected(item.Key)})
@@ -316,36 +208,15 @@ func (r *run) prune(ctx context.Context, wanted map[layer.Key]bool) error {
 			failed = append(failed, err)
 			continue
 		}
-		delete(r.known, item.Key)
+		delete(r.past.known, item.Key)
 	}
 	return errors.Join(failed...)
 }
 
-// PrintObjects writes objects as one YAML list, in Fleet's form. Secrets show no values unless they are asked for.
-func PrintObjects(w io.Writer, objects []*unstructured.Unstructured, secrets bool) error {
-	list := []map[string]any{}
-	for _, u := range objects {
-		if !secrets && u.GetKind() == "Secret" && u.GetAPIVersion() == "v1" {
-			u = hide(u)
-		}
-		list = append(list, u.Object)
-	}
-	data, err := yaml.Marshal(list)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s\n", data)
-	return err
+func nameOf(u *unstructured.Unstructured) string {
+	return strings.Join([]string{u.GroupVersionKind().Group, u.GetKind(), u.GetNamespace(), u.GetName()}, "\x00")
 }
 
-// hide leaves of a Secret its keys.
-func hide(u *unstructured.Unstructured) *unstructured.Unstructured {
-	u = u.DeepCopy()
-	for _, field := range []string{"data", "stringData"} {
-		values, _ := u.Object[field].(map[string]any)
-		for key := range values {
-			values[key] = "(hidden)"
-		}
-	}
-	return u
+func sortObjects(objects []*unstructured.Unstructured) {
+	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int { return strings.Compare(nameOf(a), nameOf(b)) })
 }

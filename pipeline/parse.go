@@ -9,7 +9,6 @@ import (
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/reader"
-	"flotilla.io/flotilla/bundle/render"
 )
 
 // Deployment is a BundleDeployment with the files of its Content.
@@ -102,8 +101,4 @@ func deploymentOf(bd *fleet.BundleDeployment, contents []*fleet.Content) (Deploy
 	}
 	files, err := reader.Resources(&fleet.Bundle{Spec: fleet.BundleSpec{Resources: resources}})
 	return Deployment{bd, files}, err
-}
-
-func (d Deployment) input() render.Input {
-	return render.Input{Bundle: d.Object.Name, Files: d.Files, Options: d.Object.Spec.Options}
 }

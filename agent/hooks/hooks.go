@@ -74,6 +74,12 @@ func Split(entries []layer.Entry) (objects []layer.Entry, hooks []Hook) {
 	return objects, hooks
 }
 
+// Is tells whether an entry is a hook.
+func Is(e layer.Entry) bool {
+	_, is := read(e)
+	return is
+}
+
 // read finds out whether an entry is a hook. Objects in layers are canonical, so a look at the bytes spares the most.
 func read(e layer.Entry) (Hook, bool) {
 	if !bytes.Contains(e.Object, []byte(`"`+eventAnnotation+`":`)) {

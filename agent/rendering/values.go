@@ -69,9 +69,10 @@ type MissingError struct {
 	What string
 }
 
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("waits for %s: %s %s", e.field, e.Source, e.What)
-}
+func (e *MissingError) Error() string { return "waits for " + e.Problem() }
+
+// Problem is the error where nobody waits.
+func (e *MissingError) Problem() string { return fmt.Sprintf("%s: %s %s", e.field, e.Source, e.What) }
 
 // Read reads all sources as the tenant and merges their values. The digest is that of what was read, "" for no
 // source.

@@ -32,10 +32,10 @@ type Outcome struct {
 	Target  string
 	Options v1alpha1.BundleDeploymentOptions // merged and filled in for the cluster
 	Objects []*unstructured.Unstructured
-	// OnCluster tells why nobody but the cluster can render it; there are no Objects then.
-	OnCluster string
-	Origins   []v1alpha1.ValueOrigin
-	Err       error
+	// Notes tell what the cluster may get otherwise, and what has no effect.
+	Notes   []string
+	Origins []v1alpha1.ValueOrigin
+	Err     error
 }
 
 // Show gives an outcome for each cluster and bundle, in the order of the clusters and then of the bundles' paths. The error is
@@ -90,13 +90,14 @@ func (s *shown) on(ctx context.Context, c *v1alpha1.Cluster, caps *render.Capabi
 	out.Target, out.Options, out.Origins = match.Target, match.Options, match.Origins
 	in := render.Input{Bundle: out.Bundle, Files: s.found.Files, Options: match.Options}
 	rendered, err := s.render(ctx, in, caps)
+	var unshown *render.UnshownError
 	switch {
+	case errors.As(err, &unshown):
+		out.Notes = []string{fmt.Sprintf("bundle %s: %s", out.Bundle, unshown)}
 	case err != nil:
 		out.Err = fmt.Errorf("bundle %s: %w", out.Bundle, err)
-	case rendered.OnCluster != "":
-		out.OnCluster = rendered.OnCluster
 	default:
-		out.Objects = rendered.Objects
+		out.Objects, out.Notes = rendered.Objects, Notes(out.Bundle, rendered)
 	}
 	return out
 }
@@ -109,12 +110,24 @@ func (s *shown) render(ctx context.Context, in render.Input, caps *render.Capabi
 	if out, ok := s.rendered[base]; ok {
 		return out, nil
 	}
-	out, err := render.Render(ctx, in, caps)
+	out, err := render.Sketch(ctx, in, caps)
 	if err != nil {
 		return nil, err
 	}
 	s.rendered[base] = out
 	return out, nil
+}
+
+// Notes tell what a cluster may get otherwise than render.Sketch shows, and what has no effect.
+func Notes(bundle string, sketch *render.Output) (notes []string) {
+	if why := sketch.OnCluster; why != "" {
+		notes = append(notes, fmt.Sprintf("bundle %s: is rendered on the cluster, for its %s; shown as where lookup finds nothing, "+
+			"valuesFrom has no values, and random values are new", bundle, why))
+	}
+	for _, w := range sketch.Warnings {
+		notes = append(notes, fmt.Sprintf("bundle %s: %s", bundle, w))
+	}
+	return notes
 }
 
 // Name of an object, as kubectl prints them: configmap/web, deployment.apps/web.

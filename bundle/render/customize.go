@@ -35,24 +35,28 @@ func customization(o *v1alpha1.BundleDeploymentOptions) *v1alpha1.KustomizeOptio
 }
 
 // customize does to objects, whatever made them, what a kustomization with these fields would.
-func customize(objects []object, k *v1alpha1.KustomizeOptions) ([]object, error) {
+func customize(objects []object, k *v1alpha1.KustomizeOptions) ([]object, []Warning, error) {
 	if _, err := inOrder(slices.Clone(objects)); err != nil { // Kustomize says less of two objects that are one
-		return nil, err
+		return nil, nil, err
 	}
 	patches, err := concernsOfPatches(k.Patches)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	meant, others := anyOf([]concerns{patches, concernsOfImages(slices.DeleteFunc(slices.Clone(k.Images), hasNoSuffix))}).split(objects)
 	kustomizing.Lock()
-	meant, err = patch(meant, k)
+	meant, idle, err := patch(meant, k)
 	kustomizing.Unlock()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	var warnings []Warning
+	for _, i := range idle {
+		warnings = append(warnings, idleWarning(i, *k.Patches[i].Target, objects))
 	}
 	objects = append(meant, others...)
 	if len(k.Images)+len(k.Replicas) == 0 && k.NamePrefix == "" {
-		return objects, nil
+		return objects, warnings, nil
 	}
 	if k.NamePrefix == "" { // a name stands in others, too
 		meant, others = anyOf([]concerns{concernsOfImages(k.Images), concernsOfReplicas(k.Replicas)}).split(objects)
@@ -60,7 +64,7 @@ func customize(objects []object, k *v1alpha1.KustomizeOptions) ([]object, error)
 		meant, others = objects, nil
 	}
 	meant, err = adjust(meant, k)
-	return append(meant, others...), err
+	return append(meant, others...), warnings, err
 }
 
 // patched is an object on its way through the patches.
@@ -70,10 +74,10 @@ type patched struct {
 }
 
 // patch applies patches in their order, then gives what they set the types that the fields have. It puts suffixes to tags, too: a
-// build would put each there twice.
-func patch(objects []object, k *v1alpha1.KustomizeOptions) ([]object, error) {
+// build would put each there twice. idle are the patches that no object is for.
+func patch(objects []object, k *v1alpha1.KustomizeOptions) (_ []object, idle []int, _ error) {
 	if len(k.Patches) == 0 && !slices.ContainsFunc(k.Images, hasSuffix) {
-		return objects, nil
+		return objects, nil, nil
 	}
 	resources := provider.NewDefaultDepProvider().GetResourceFactory()
 	all, tracked := resmap.New(), make([]patched, len(objects))
@@ -83,14 +87,17 @@ func patch(objects []object, k *v1alpha1.KustomizeOptions) ([]object, error) {
 			err = all.Append(r)
 		}
 		if err != nil {
-			return nil, &Error{ReasonInvalidObject, o.source, fmt.Sprintf("%s: %s", name(o), capped(err.Error()))}
+			return nil, nil, &Error{ReasonInvalidObject, o.source, fmt.Sprintf("%s: %s", name(o), capped(err.Error()))}
 		}
 		tracked[i] = patched{o, r}
 	}
 	helpers := resmap.NewPluginHelpers(nil, nil, resmap.NewFactory(resources), types.DisabledPluginConfig())
 	for i, p := range k.Patches {
+		if isIdle(p, all) {
+			idle = append(idle, i)
+		}
 		if err := applyKustomizePatch(all, helpers, p); err != nil {
-			return nil, &Error{ReasonRenderFailed, fmt.Sprintf("kustomize.patches[%d]", i), err.Error()}
+			return nil, nil, &Error{ReasonRenderFailed, fmt.Sprintf("kustomize.patches[%d]", i), err.Error()}
 		}
 	}
 	for _, image := range k.Images {
@@ -98,11 +105,12 @@ func patch(objects []object, k *v1alpha1.KustomizeOptions) ([]object, error) {
 			continue
 		}
 		if err := all.ApplyFilter(imagetag.LegacyFilter{ImageTag: types.Image(image)}); err != nil {
-			return nil, &Error{ReasonRenderFailed, "kustomize.images", fmt.Sprintf("%s: %s", image.Name, capped(err.Error()))}
+			return nil, nil, &Error{ReasonRenderFailed, "kustomize.images", fmt.Sprintf("%s: %s", image.Name, capped(err.Error()))}
 		}
 	}
 	all.RemoveBuildAnnotations()
-	return results(all, tracked)
+	objects, err := results(all, tracked)
+	return objects, idle, err
 }
 
 func hasSuffix(image v1alpha1.KustomizeImage) bool   { return image.TagSuffix != "" }

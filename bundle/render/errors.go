@@ -36,6 +36,12 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Where + ": " + e.Message }
 
+// syntaxError is of a template that cannot be read, whatever the values.
+type syntaxError struct{ error *Error }
+
+func (e syntaxError) Error() string { return e.error.Error() }
+func (e syntaxError) Unwrap() error { return e.error }
+
 // deferral: only the cluster can give what a template asked for, or keep it.
 type deferral struct {
 	Template string // the template's file, with the line where it is known

@@ -51,6 +51,7 @@ type Output struct {
 	// wanted.
 	OnCluster string
 	Kept      Kept // of RenderOn: the values to hand over next time
+	Warnings  []Warning
 }
 
 // Render renders in for a cluster with these capabilities.
@@ -86,7 +87,7 @@ func render(ctx context.Context, in Input, rec *recorder, on *Cluster) (out *Out
 		return pack(in, why)
 	}
 	tpl := templating{rec: rec, cluster: newLookups(on), kept: on.kept()}
-	objects, err := st.objects(ctx, in, tpl)
+	objects, warnings, err := st.objects(ctx, in, tpl)
 	var later *deferral
 	if errors.As(err, &later) {
 		return pack(in, later.Error())
@@ -101,22 +102,22 @@ func render(ctx context.Context, in Input, rec *recorder, on *Cluster) (out *Out
 	if err != nil {
 		return nil, err
 	}
-	return &Output{Objects: sorted, Asked: rec.answers(), Kept: tpl.kept}, ctx.Err()
+	return &Output{Objects: sorted, Asked: rec.answers(), Kept: tpl.kept, Warnings: warnings}, ctx.Err()
 }
 
 // objects renders by style: the chart or the raw manifests, then Kustomize over what the chart gave; then, over all of it, what the
 // options ask of Kustomize.
-func (st style) objects(ctx context.Context, in Input, tpl templating) ([]object, error) {
+func (st style) objects(ctx context.Context, in Input, tpl templating) ([]object, []Warning, error) {
 	objects, err := st.plainObjects(ctx, in, tpl)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	custom := customization(&in.Options)
 	if custom == nil || len(objects) == 0 {
-		return objects, nil
+		return objects, nil, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return customize(objects, custom)
 }

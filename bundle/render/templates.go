@@ -79,5 +79,9 @@ func templateError(err error, chartName, dir string) error {
 	if entry != "" && entry != where {
 		reason += " (called from " + entry + ")"
 	}
-	return &Error{ReasonRenderFailed, where, capped(reason)}
+	wrong := &Error{ReasonRenderFailed, where, capped(reason)}
+	if strings.HasPrefix(text, "parse error") {
+		return syntaxError{wrong}
+	}
+	return wrong
 }

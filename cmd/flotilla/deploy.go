@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -30,8 +31,9 @@ func deployCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "deploy -i FILE", Short: "Deploy what `flotilla target` prints to a cluster, without an agent", Args: cobra.NoArgs,
 		Long: "Deploy renders the BundleDeployments of a file and applies their objects to the cluster of the kubeconfig, with the\n" +
-			"rights of whoever runs it. Where helm.timeoutSeconds is set it waits until they are ready. What an earlier deploy of the same bundle brought and is there no more is deleted, but\n" +
-			"for namespaces, CustomResourceDefinitions, volumes and claims. Dependencies between bundles are not waited for.\n\n" +
+			"rights of whoever runs it. Hooks run each time. Where helm.timeoutSeconds is set it waits until all is ready. What an\n" +
+			"earlier deploy of the same bundle brought and is there no more is deleted, but for namespaces,\n" +
+			"CustomResourceDefinitions, volumes and claims. Dependencies between bundles are not waited for.\n\n" +
 			"It prints the objects, Secrets without their values. Of a bundle that the file has for several clusters it deploys\n" +
 			"what the last one would get, or what --cluster names.",
 		Example: "  flotilla target -b bundle.yaml | flotilla deploy -i - --context edge-7 --cluster edge-7\n" +
@@ -68,7 +70,7 @@ func (o *deployOptions) run(ctx context.Context, in io.Reader, out, errOut io.Wr
 		fmt.Fprintln(errOut, "note:", note)
 	}
 	if o.dryRun {
-		return o.show(ctx, out, deployments)
+		return o.show(ctx, out, errOut, deployments)
 	}
 	cfg, _, err := embedded.Connect(o.to.kubeconfig, o.to.context)
 	if err != nil {
@@ -78,7 +80,8 @@ func (o *deployOptions) run(ctx context.Context, in io.Reader, out, errOut io.Wr
 	if accounts == "" {
 		accounts = fleet.SystemNamespace
 	}
-	cluster, err := pipeline.Reach(cfg, o.namespace, accounts)
+	log := slog.New(slog.NewTextHandler(errOut, nil))
+	cluster, err := pipeline.Reach(cfg, accounts, log)
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func (o *deployOptions) run(ctx context.Context, in io.Reader, out, errOut io.Wr
 		for _, note := range pipeline.Unheeded(d) {
 			fmt.Fprintln(errOut, "note:", note)
 		}
-		objects, err := cluster.Deploy(ctx, d)
+		objects, err := cluster.Deploy(ctx, d.In(o.namespace))
 		if err != nil {
 			return err
 		}
@@ -98,15 +101,18 @@ func (o *deployOptions) run(ctx context.Context, in io.Reader, out, errOut io.Wr
 }
 
 // show prints what would be deployed.
-func (o *deployOptions) show(ctx context.Context, out io.Writer, deployments []pipeline.Deployment) error {
+func (o *deployOptions) show(ctx context.Context, out, errOut io.Writer, deployments []pipeline.Deployment) error {
 	caps := &render.Capabilities{KubernetesVersion: o.version, APIs: render.BuiltIn()}
 	if caps.KubernetesVersion == "" {
 		caps.KubernetesVersion = kubernetesVersion
 	}
 	for _, d := range deployments {
-		objects, err := pipeline.Render(ctx, d, caps)
+		objects, notes, err := pipeline.Render(ctx, d.In(o.namespace), caps)
 		if err != nil {
 			return err
+		}
+		for _, note := range notes {
+			fmt.Fprintln(errOut, "note:", note)
 		}
 		if err := pipeline.PrintObjects(out, objects, true); err != nil {
 			return err

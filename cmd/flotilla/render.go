@@ -90,8 +90,12 @@ func renderTree(ctx context.Context, out, errOut io.Writer, path string, o rende
 			fmt.Fprintf(errOut, "bundle %s: not for cluster %s\n", s.Bundle, s.Cluster)
 		case s.Target == "":
 			fmt.Fprintf(errOut, "bundle %s: not for this cluster\n", s.Bundle)
-		case s.OnCluster != "":
-			fmt.Fprintf(errOut, onClusterNote, s.Bundle, s.OnCluster)
+		}
+		for _, note := range s.Notes {
+			if several := len(to.Clusters) > 1; several {
+				note = "cluster " + s.Cluster + ", " + note
+			}
+			fmt.Fprintln(errOut, note)
 		}
 	}
 	if o.origins {
@@ -101,9 +105,6 @@ func renderTree(ctx context.Context, out, errOut io.Writer, path string, o rende
 	}
 	return errors.Join(append(failed, err)...)
 }
-
-// onClusterNote stands where objects would: bundle and reason.
-const onClusterNote = "bundle %s: is rendered on the cluster, for its %s\n"
 
 // fleet are the clusters of the flags and of the file.
 func (o *renderOptions) fleet(namespace string) (clusters []fleet.Cluster, groups []fleet.ClusterGroup, err error) {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/preview"
 	"flotilla.io/flotilla/bundle/render"
 	"flotilla.io/flotilla/pipeline"
 )
@@ -73,17 +74,13 @@ func printMatch(cmd *cobra.Command, b *fleet.Bundle, p pipeline.Probe, quiet boo
 	if quiet {
 		return nil
 	}
-	out, err := render.Render(cmd.Context(), render.Input{Bundle: b.Name, Files: d.Files, Options: d.Object.Spec.Options},
+	out, err := render.Sketch(cmd.Context(), render.Input{Bundle: b.Name, Files: d.Files, Options: d.Object.Spec.Options},
 		&render.Capabilities{KubernetesVersion: kubernetesVersion, APIs: render.BuiltIn()})
 	if err != nil {
-		return err
+		return fmt.Errorf("bundle %s: %w", b.Name, err)
 	}
-	if out.OnCluster != "" {
-		_, err := fmt.Fprintf(cmd.ErrOrStderr(), onClusterNote, b.Name, out.OnCluster)
-		return err
-	}
-	if out.OnCluster != "" {
-		return fmt.Errorf("bundle %s is rendered on the cluster: %s", b.Name, out.OnCluster)
+	for _, note := range preview.Notes(b.Name, out) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "#", note)
 	}
 	return pipeline.PrintManifests(cmd.OutOrStdout(), out.Objects)
 }

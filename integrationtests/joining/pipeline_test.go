@@ -69,6 +69,8 @@ func pipeline(t *testing.T, w *world.World) {
 		job.write(t, map[string]string{"slow/claim.yaml": fmt.Sprintf(configMap, "quick", "x")})
 		job.runs(t, slow)
 	})
+	t.Run("a deploy looks things up, takes values from the cluster, and keeps random ones", func(t *testing.T) { job.looks(t, in(t, w)) })
+	t.Run("a deploy runs hooks by weight, those of an install once", func(t *testing.T) { job.hooks(t, in(t, w)) })
 	t.Run("target tells what decided, and leaves out a cluster that lacks a value", func(t *testing.T) { job.targets(t, in(t, w)) })
 	t.Run("apply writes a bundle to the hub, its values to a Secret, and nothing when nothing changed", func(t *testing.T) { job.applies(t, in(t, w)) })
 	t.Run("bundles of a GitRepo are left to it", func(t *testing.T) {

@@ -15,6 +15,17 @@ import (
 	"flotilla.io/flotilla/integrationtests/world"
 )
 
+// TestOnTwoClusters shares one fleet: each has a repository and a namespace of its own, and none may disturb the last.
+func TestOnTwoClusters(t *testing.T) {
+	t.Parallel()
+	w := twoClusters(t)
+	t.Run("a Fleet user's GitRepo works as it stands", func(t *testing.T) { aFleetUsersGitRepoWorks(in(t, w)) })
+	t.Run("a push reaches every cluster and the removed is pruned", func(t *testing.T) { aPushReachesEveryCluster(in(t, w)) })
+	t.Run("a renamed path hands its objects over", func(t *testing.T) { aRenamedPathHandsItsObjectsOver(in(t, w)) })
+	t.Run("namespaces, CRDs and claims stay", func(t *testing.T) { namespacesCRDsAndClaimsStay(in(t, w)) })
+	t.Run("a settled fleet is silent", func(t *testing.T) { aSettledFleetIsSilent(in(t, w)) })
+}
+
 // twoClusters is the fleet of most tests.
 func twoClusters(t *testing.T) *world.World {
 	return world.New(t, world.Options{Clusters: map[string]map[string]string{
@@ -106,16 +117,14 @@ func applyCompanyApps(w *world.World) {
 	w.Check(w.Hub.Client.Create(context.Background(), repo))
 }
 
-func TestAFleetUsersGitRepoWorksAsItStands(t *testing.T) {
-	t.Parallel()
-	w := twoClusters(t)
+func aFleetUsersGitRepoWorks(w *world.World) {
 	applyCompanyApps(w)
 	w.Settled("company-apps-apps-web", "company-apps-apps-api-service-production")
 
 	bundles := &fleet.BundleList{}
 	w.Check(w.Hub.Client.List(context.Background(), bundles, client.InNamespace(world.Workspace)))
 	if len(bundles.Items) != 2 {
-		t.Errorf("there are %d bundles, want the two", len(bundles.Items))
+		w.T.Errorf("there are %d bundles, want the two", len(bundles.Items))
 	}
 	for cluster, want := range map[string]struct {
 		replicas int32
@@ -125,18 +134,21 @@ func TestAFleetUsersGitRepoWorksAsItStands(t *testing.T) {
 		w.Check(w.Clients[cluster].Get(context.Background(), client.ObjectKey{Namespace: "web", Name: "web"}, d))
 		cpu := d.Spec.Template.Spec.Containers[0].Resources.Requests.Cpu()
 		if *d.Spec.Replicas != want.replicas || cpu.String() != want.cpu {
-			t.Errorf("%s: web has %d replicas and requests cpu %s, want %d and %s", cluster, *d.Spec.Replicas, cpu, want.replicas, want.cpu)
+			w.T.Errorf("%s: web has %d replicas and requests cpu %s, want %d and %s", cluster, *d.Spec.Replicas, cpu, want.replicas, want.cpu)
 		}
 		services := w.Kubectl(cluster, "-n", "api", "get", "services", "-o", "name")
 		if strings.TrimSpace(services) != "service/prod-api" {
-			t.Errorf("%s: the Kustomize bundle gave %q", cluster, services)
+			w.T.Errorf("%s: the Kustomize bundle gave %q", cluster, services)
 		}
 	}
-	whoSetWhat(t, w)
+	if got := renderings(w); got > 3 {
+		w.T.Errorf("%d renderings; want web twice, api-service once", got)
+	}
+	whoSetWhat(w)
 }
 
 // whoSetWhat: the BundleDeployment tells for each value which target set it.
-func whoSetWhat(t *testing.T, w *world.World) {
+func whoSetWhat(w *world.World) {
 	c := &fleet.Cluster{}
 	w.Check(w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: "production"}, c))
 	bd := &fleet.BundleDeployment{}
@@ -146,10 +158,10 @@ func whoSetWhat(t *testing.T, w *world.World) {
 		from[o.Path] = o.From
 	}
 	if got := from["helm.values.replicaCount"]; got != "target production" {
-		t.Errorf("helm.values.replicaCount is said to be from %q; all origins: %v", got, from)
+		w.T.Errorf("helm.values.replicaCount is said to be from %q; all origins: %v", got, from)
 	}
 	if got := from["helm.releaseName"]; got != "bundle" {
-		t.Errorf("helm.releaseName is said to be from %q", got)
+		w.T.Errorf("helm.releaseName is said to be from %q", got)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -45,57 +44,53 @@ func says(w *world.World, namespace, name, want string) {
 	}
 }
 
-func TestAPushReachesEveryClusterAndTheRemovedIsPruned(t *testing.T) {
-	t.Parallel()
-	w := twoClusters(t)
-	url := w.Repo("fleet", map[string]string{
-		"app/fleet.yaml": "defaultNamespace: app\n",
+func aPushReachesEveryCluster(w *world.World) {
+	url := w.Repo("pushed", map[string]string{
+		"app/fleet.yaml": "defaultNamespace: pushed\n",
 		"app/a.yaml":     configMap("a", "one"), "app/b.yaml": configMap("b", "one"),
 	})
-	w.GitRepo("fleet", url, nil)
-	w.Settled("fleet-app")
-	says(w, "app", "a", "one")
+	w.GitRepo("pushed", url, nil)
+	w.Settled("pushed-app")
+	says(w, "pushed", "a", "one")
 
-	w.Push("fleet", map[string]string{"app/a.yaml": configMap("a", "two")})
-	says(w, "app", "a", "two")
+	w.Push("pushed", map[string]string{"app/a.yaml": configMap("a", "two")})
+	says(w, "pushed", "a", "two")
 
-	w.Push("fleet", map[string]string{"app/b.yaml": ""})
-	says(w, "app", "b", "")
-	says(w, "app", "a", "two")
+	w.Push("pushed", map[string]string{"app/b.yaml": ""})
+	says(w, "pushed", "b", "")
+	says(w, "pushed", "a", "two")
 }
 
-func TestARenamedPathHandsItsObjectsOver(t *testing.T) {
-	t.Parallel()
-	w := twoClusters(t)
-	w.GitRepo("fleet", w.Repo("fleet", map[string]string{
-		"old/fleet.yaml": "defaultNamespace: app\n", "old/a.yaml": configMap("a", "one"), "old/b.yaml": configMap("b", "one"),
+func aRenamedPathHandsItsObjectsOver(w *world.World) {
+	w.GitRepo("renamed", w.Repo("renamed", map[string]string{
+		"old/fleet.yaml": "defaultNamespace: renamed\n", "old/a.yaml": configMap("a", "one"), "old/b.yaml": configMap("b", "one"),
 	}), nil)
-	w.Settled("fleet-old")
-	before := uids(w, "a", "b")
-	w.Push("fleet", map[string]string{
-		"old": "", "new/fleet.yaml": "defaultNamespace: app\n", "new/a.yaml": configMap("a", "one"), "new/b.yaml": configMap("b", "two"),
+	w.Settled("renamed-old")
+	before := uids(w, "renamed", "a", "b")
+	w.Push("renamed", map[string]string{
+		"old": "", "new/fleet.yaml": "defaultNamespace: renamed\n", "new/a.yaml": configMap("a", "one"), "new/b.yaml": configMap("b", "two"),
 	})
-	w.Settled("fleet-new")
+	w.Settled("renamed-new")
 	w.Eventually("the old bundle going", func() error {
-		err := w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: "fleet-old"}, &fleet.Bundle{})
+		err := w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: "renamed-old"}, &fleet.Bundle{})
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
 		return fmt.Errorf("it is still there (%v)", err)
 	})
-	says(w, "app", "b", "two")
-	for key, uid := range uids(w, "a", "b") {
+	says(w, "renamed", "b", "two")
+	for key, uid := range uids(w, "renamed", "a", "b") {
 		if before[key] != uid || uid == "" {
-			t.Errorf("%s was made anew: UID %q before, %q after", key, before[key], uid)
+			w.T.Errorf("%s was made anew: UID %q before, %q after", key, before[key], uid)
 		}
 	}
 }
 
-func uids(w *world.World, names ...string) map[string]types.UID {
+func uids(w *world.World, namespace string, names ...string) map[string]types.UID {
 	out := map[string]types.UID{}
 	for _, cluster := range clusters {
 		for _, name := range names {
-			_, uid, err := text(w, cluster, "app", name)
+			_, uid, err := text(w, cluster, namespace, name)
 			w.Check(err)
 			out[cluster+"/"+name] = uid
 		}
@@ -103,9 +98,7 @@ func uids(w *world.World, names ...string) map[string]types.UID {
 	return out
 }
 
-func TestNamespacesCRDsAndClaimsStay(t *testing.T) {
-	t.Parallel()
-	w := twoClusters(t)
+func namespacesCRDsAndClaimsStay(w *world.World) {
 	crd := `apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: boats.example.com}
@@ -117,25 +110,28 @@ spec:
   - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
 `
 	claim := "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec:\n  accessModes: [ReadWriteOnce]\n  resources: {requests: {storage: 1Gi}}\n"
-	w.GitRepo("fleet", w.Repo("fleet", map[string]string{
-		"app/fleet.yaml": "defaultNamespace: app\nignore:\n  conditions: []\n", "app/cm.yaml": configMap("a", "one"),
+	w.GitRepo("kept", w.Repo("kept", map[string]string{
+		"app/fleet.yaml": "defaultNamespace: kept\nignore:\n  conditions: []\n", "app/cm.yaml": configMap("a", "one"),
 		"app/ns.yaml":  "apiVersion: v1\nkind: Namespace\nmetadata: {name: extra}\n",
 		"app/crd.yaml": crd, "app/claim.yaml": claim,
 	}), nil)
 	for _, cluster := range clusters {
 		w.Eventually("the claim on "+cluster, func() error {
-			out, err := w.TryKubectl(cluster, "-n", "app", "get", "pvc", "data", "-o", "name")
+			out, err := w.TryKubectl(cluster, "-n", "kept", "get", "pvc", "data", "-o", "name")
 			if err != nil {
 				return fmt.Errorf("%s", out)
 			}
 			return nil
 		})
 	}
-	w.Push("fleet", map[string]string{"app/ns.yaml": "", "app/crd.yaml": "", "app/claim.yaml": "", "app/cm.yaml": configMap("a", "two")})
-	says(w, "app", "a", "two")
+	w.Push("kept", map[string]string{"app/ns.yaml": "", "app/crd.yaml": "", "app/claim.yaml": "", "app/cm.yaml": configMap("a", "two")})
+	says(w, "kept", "a", "two")
 	w.Eventually("the status naming what stays", func() error {
 		list := &fleet.BundleDeploymentList{}
-		w.Check(w.Hub.Client.List(context.Background(), list))
+		w.Check(w.Hub.Client.List(context.Background(), list, client.MatchingLabels{fleet.BundleLabel: "kept-app"}))
+		if len(list.Items) != len(clusters) {
+			return fmt.Errorf("there are %d deployments", len(list.Items))
+		}
 		for _, bd := range list.Items {
 			kept := strings.ToLower(strings.Join(bd.Status.Kept, " "))
 			for _, want := range []string{"extra", "boats.example.com", "data"} {
@@ -149,6 +145,6 @@ spec:
 	for _, cluster := range clusters {
 		w.Kubectl(cluster, "get", "namespace", "extra")
 		w.Kubectl(cluster, "get", "crd", "boats.example.com")
-		w.Kubectl(cluster, "-n", "app", "get", "pvc", "data")
+		w.Kubectl(cluster, "-n", "kept", "get", "pvc", "data")
 	}
 }

@@ -26,7 +26,7 @@ func (r *Reconciler) copies(ctx context.Context, in *run) error {
 	read := map[original]copied{}
 	var needed []original
 	for _, p := range in.places {
-		if p.err != nil {
+		if p.match == nil {
 			continue
 		}
 		for _, res := range p.match.Options.DownstreamResources {
@@ -46,6 +46,9 @@ func (r *Reconciler) copies(ctx context.Context, in *run) error {
 				break
 			}
 			p.copies = append(p.copies, c.entry)
+		}
+		if p.err == nil {
+			p.err = p.make(in.bundle)
 		}
 	}
 	r.originals.want(client.ObjectKeyFromObject(in.bundle), needed)
@@ -130,7 +133,7 @@ func (out *rendering) with(copies []layer.Entry) error {
 	for _, c := range copies {
 		for _, e := range out.entries {
 			if e.Key == c.Key {
-				return fmt.Errorf("downstreamResources: %s is an object of the bundle too; drop one of the two", c.Key)
+				return fmt.Errorf("%s comes from downstreamResources or inputs, and is an object of the bundle too; drop one of the two", c.Key)
 			}
 		}
 		out.entries = append(out.entries, c)

@@ -41,6 +41,10 @@ func TestWaiting(t *testing.T) {
 		{"labels go from a GitRepo to its Bundles and their deployments", labelled},
 		{"the rules of a workspace bind every deployment", boundByRules},
 		{"a mapping opens other workspaces, and only what it says", mappings},
+		{"a value of one cluster comes to others", valuesCross},
+		{"of two values it is told that there are two", oneOfTwo},
+		{"a circle of inputs is named by cluster", circleOfInputs},
+		{"an output is for whom it is granted, and what was made stays", grants},
 	} {
 		t.Run(part.rule, func(t *testing.T) {
 			same := *w

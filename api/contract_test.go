@@ -42,7 +42,7 @@ var shared = map[string]string{
 		+ outputs[]{name object{@object} value forEach{clusterSelector:k8s} generate{bytes:i} sensitive:b grants[]{workspace bundle}}
 		inputs[]{name from{bundle workspace output fact} clusters clusterSelector:k8s optional:b default:free
 			into{kind namespace name type key}}`,
-	"object": `apiVersion kind namespace name`,
+	"object":     `apiVersion kind namespace name`,
 	"conditions": `conditions[]{type status reason message lastUpdateTime lastTransitionTime}`,
 	"summary": `summary{ready:i desiredReady:i notReady:i waitApplied:i errApplied:i outOfSync:i modified:i pending:i
 		nonReadyResources[]{name bundleState message @modifiedStatus @nonReadyStatus} + unknown:i}`,

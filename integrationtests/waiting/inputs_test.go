@@ -17,12 +17,7 @@ import (
 // hands writes a bundle with outputs and inputs.
 func hands(w *world.World, name, set string, outputs []fleet.Output, inputs ...fleet.Input) {
 	w.T.Helper()
-	bundle(w, name, set, "good")
-	b := &fleet.Bundle{}
-	w.Check(w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: name}, b))
-	before := b.DeepCopy()
-	b.Spec.Outputs, b.Spec.Inputs = outputs, inputs
-	w.Check(w.Hub.Client.Patch(context.Background(), b, client.MergeFrom(before)))
+	bundleWith(w, name, set, "good", func(s *fleet.BundleSpec) { s.Outputs, s.Inputs = outputs, inputs })
 }
 
 // looksAt is an output that an agent reports.
@@ -42,6 +37,7 @@ func takes(bundle, output string, clusters fleet.InputClusters) fleet.Input {
 // yields plays the agent that reports an output, or why there is none.
 func yields(w *world.World, bundle, cluster, output, value, problem string) {
 	w.T.Helper()
+	ordered(w, bundle, cluster, "")
 	bd := order(w, bundle, cluster)
 	before := bd.DeepCopy()
 	v := fleet.OutputValue{Name: output, Error: problem}

@@ -184,6 +184,7 @@ func run(ctx context.Context, o options) error {
 func byObject() map[client.Object]cache.ByObject {
 	all := cluster.ByObject()
 	maps.Copy(all, besides.ByObject())
+	maps.Copy(all, bundle.ByObject())
 	return all
 }
 

@@ -63,6 +63,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Watches(&fleet.GitRepo{}, burst(r.dependentsInRepo), builder.WithPredicates(changed(walkMatters))).
 		WatchesRawSource(source.Channel(r.Plans.Moved(), r.dependentsOfPlan())).
 		Watches(&corev1.Namespace{}, burst(r.bundlesOfNamespace), builder.WithPredicates(changed(namespaceMatters))).
+		WatchesMetadata(&corev1.ConfigMap{}, burst(r.originals.ofConfigMap)).
 		WatchesRawSource(source.Channel(r.originals.events, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)

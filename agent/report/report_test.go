@@ -200,3 +200,20 @@ func TestTheListOfObjectsIsBounded(t *testing.T) {
 		})
 	}
 }
+
+func TestDisplayIsFleets(t *testing.T) {
+	for _, row := range []struct {
+		rule                string
+		change              func(*Facts)
+		deployed, monitored string
+	}{
+		{"what went well is True", func(*Facts) {}, "True", "True"},
+		{"what failed is told with its message", func(f *Facts) { f.Applied, f.Failure = "old", "it is denied" }, "Error: it is denied", "True"},
+	} {
+		f := Facts{Spec: v1alpha1.BundleDeploymentSpec{DeploymentID: "new"}, Applied: "new", Total: 2}
+		row.change(&f)
+		if d := Compose(v1alpha1.BundleDeploymentStatus{}, f).Display; d.Deployed != row.deployed || d.Monitored != row.monitored {
+			t.Errorf("%s: %+v", row.rule, d)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -24,28 +23,10 @@ import (
 // the bundle like any other: it lies in a sealed layer, is applied before what may need it, belongs to the deployment and
 // is pruned with it. One that changes wakes the bundle.
 func (r *Reconciler) copies(ctx context.Context, in *run) error {
-	needed, all := in.originals()
-	r.originals.want(client.ObjectKeyFromObject(in.bundle), all) // first: whatever changes from here on wakes the bundle
-	read := make(map[original]copied, len(all))
-	for _, s := range all {
-		c := copied{}
-		c.entry, c.err = r.copyOf(ctx, s)
-		read[s] = c
-	}
-	for p, sources := range needed {
-		for _, s := range sources {
-			p.err = cmp.Or(p.err, read[s].err)
-			p.copies = append(p.copies, read[s].entry)
-		}
-	}
-	return nil
-}
-
-// originals are what each place gets copies of, and all of them.
-func (in *run) originals() (needed map[*place][]original, all []original) {
-	needed, seen := map[*place][]original{}, map[original]bool{}
+	read := map[original]copied{}
+	var needed []original
 	for _, p := range in.places {
-		if p.match == nil {
+		if p.err != nil {
 			continue
 		}
 		for _, res := range p.match.Options.DownstreamResources {
@@ -54,17 +35,21 @@ func (in *run) originals() (needed map[*place][]original, all []original) {
 				p.err = err
 				break
 			}
-			needed[p] = append(needed[p], s)
-			if !seen[s] {
-				seen[s] = true
-				all = append(all, s)
+			c, known := read[s]
+			if !known {
+				c.entry, c.err = r.copyOf(ctx, s)
+				read[s] = c
+				needed = append(needed, s)
 			}
-		}
-		if p.err == nil {
-			p.err = p.make(in.bundle)
+			if c.err != nil {
+				p.err = c.err
+				break
+			}
+			p.copies = append(p.copies, c.entry)
 		}
 	}
-	return needed, all
+	r.originals.want(client.ObjectKeyFromObject(in.bundle), needed)
+	return nil
 }
 
 // copied is what a source came to.
@@ -145,7 +130,7 @@ func (out *rendering) with(copies []layer.Entry) error {
 	for _, c := range copies {
 		for _, e := range out.entries {
 			if e.Key == c.Key {
-				return fmt.Errorf("%s comes from downstreamResources or inputs, and is an object of the bundle too; drop one of the two", c.Key)
+				return fmt.Errorf("downstreamResources: %s is an object of the bundle too; drop one of the two", c.Key)
 			}
 		}
 		out.entries = append(out.entries, c)

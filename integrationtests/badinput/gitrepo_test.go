@@ -149,6 +149,7 @@ func privateRepository(w *world.World) {
 
 	gitRepo(w, "private", server.URL("private"), nil)
 	repoTells(w, "private", "UnknownCA", "caBundle")
+	repoConditions(w, "private", "Failed GitUpdating", "GitPolling=False UnknownCA", "Stalled=True UnknownCA")
 	edit(w, "private", func(s *fleet.GitRepoSpec) { s.CABundle = server.CA() })
 	repoTells(w, "private", "AuthFailed")
 	edit(w, "private", func(s *fleet.GitRepoSpec) { s.ClientSecretName = "private" })
@@ -169,7 +170,17 @@ func privateRepository(w *world.World) {
 	edit(w, "private", func(s *fleet.GitRepoSpec) { s.ClientSecretName = "" })
 	says(w, "private", "state", "last")
 	nothingToSay(w, "private")
+	repoConditions(w, "private", "Current ", "Accepted=True ", "GitPolling=True ", "Reconciling=False ", "Stalled=False ", "Ready=True ")
 	w.Kubectl("hub", "delete", "gitrepo", "private", "-n", world.Workspace, "--timeout=60s")
+}
+
+// repoConditions waits until a GitRepo has a gitJobStatus and display.state, and conditions, each Type=Status Reason.
+func repoConditions(w *world.World, name, status string, conditions ...string) {
+	w.T.Helper()
+	tells(w, "the status of GitRepo "+name, func() string {
+		return w.Kubectl("hub", "-n", world.Workspace, "get", "gitrepo", name, "-o",
+			`jsonpath={.status.gitJobStatus} {.status.display.state};{range .status.conditions[*]}{.type}={.status} {.reason};{end}`)
+	}, append(conditions, status+";")...)
 }
 
 func addressNotServed(w *world.World) {

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +51,29 @@ func TestNoRowOfTheContractStandsTwice(t *testing.T) {
 			t.Errorf("%s: %s: the same row is on page %s", r.page, r.what, page)
 		}
 		seen[r.what] = r.page
+	}
+}
+
+var counted = regexp.MustCompile(`(?s)More than (\d+) rows .*?At least (\d+) are the\s+same,\s+(\d+) better and (\d+) refused`)
+
+// TestTheOverviewCountsTheRows holds the round numbers of compatibility.md: each is reached, and not left far behind.
+func TestTheOverviewCountsTheRows(t *testing.T) {
+	rows, found := contract(t), counted.FindStringSubmatch(prose(t, "compatibility.md"))
+	if found == nil {
+		t.Fatalf("compatibility.md: no sentence like %s", counted)
+	}
+	for i, verdict := range []string{"", "same", "better", "refused"} {
+		have := 0
+		for _, r := range rows {
+			if verdict == "" || r.verdict == verdict {
+				have++
+			}
+		}
+		said, err := strconv.Atoi(found[i+1])
+		must(t, err)
+		if have < said || have > said+50 {
+			t.Errorf("compatibility.md: it says %d, and there are %d rows %s", said, have, verdict)
+		}
 	}
 }
 

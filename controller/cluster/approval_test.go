@@ -30,7 +30,7 @@ func TestApproval(t *testing.T) {
 	tests := map[string]string{"env": "test"}
 	manual := newToken(t, ws, "manual", fleet.ClusterRegistrationTokenSpec{Approval: fleet.TokenApprovalManual})
 	byRule := newToken(t, ws, "by-rule", fleet.ClusterRegistrationTokenSpec{Approval: fleet.TokenApprovalManual, AllowedLabels: tests})
-	short := newToken(t, ws, "short", fleet.ClusterRegistrationTokenSpec{Approval: fleet.TokenApprovalManual, TTL: &metav1.Duration{Duration: 3 * time.Second}})
+	short := newToken(t, ws, "short", fleet.ClusterRegistrationTokenSpec{Approval: fleet.TokenApprovalManual, TTL: &metav1.Duration{Duration: time.Hour}})
 
 	t.Run("a person lets a cluster in", func(t *testing.T) {
 		j := newJoiner(t, manual, "a").named("a")
@@ -71,6 +71,10 @@ func TestApproval(t *testing.T) {
 	t.Run("a person may take longer than the token lasts", func(t *testing.T) {
 		j := newJoiner(t, short, "e")
 		reg := j.answer(j.ask(), fleet.ReasonAwaitingApproval)
+		tok := get(t, ws, "short", &fleet.ClusterRegistrationToken{})
+		before := tok.DeepCopy()
+		tok.Spec.TTL.Duration = reg.CreationTimestamp.Sub(tok.CreationTimestamp.Time) + time.Second // it asked just in time
+		must(t, theHub.client.Patch(t.Context(), tok, client.MergeFrom(before)))
 		eventually(t, func() error {
 			if reason := tokenReason(t, ws, "short"); reason != fleet.ReasonTokenExpired {
 				return fmt.Errorf("the token's reason is %q", reason)

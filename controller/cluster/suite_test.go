@@ -37,7 +37,7 @@ import (
 const leaseSeconds = 1
 
 // patience bounds how long a test waits for what must come.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // theHub is a real API server with the chart's rules, on which the reconcilers run as the chart's service account. All
 // tests share it, each in a workspace of its own.

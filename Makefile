@@ -21,9 +21,10 @@ check-machine: ## Tell what this machine lacks for the demo
 demo: check-machine localfleet build ## Run a fleet here; ONCE=1 ends when everything is Healthy
 	@exec bin/flotilla demo $(if $(ONCE),--once)
 
+# Most tests wait for something half of the time, so there are half as many packages again under test as there are cores.
 .PHONY: test
 test: localfleet build vet ## Run all tests
-	go test -timeout 30m ./...
+	go test -p $$(($$(nproc) * 3 / 2)) -timeout 30m ./...
 	$(MAKE) localfleet-test
 
 .PHONY: vet

@@ -66,6 +66,9 @@ type deployment struct {
 	drift  map[layer.Key]drifted
 	reads  map[layer.Key]*reading
 
+	outputs []v1alpha1.OutputValue // what other bundles get from here
+	yielded int64                  // the sequence whose outputs these are
+
 	seen    bool                       // the watches have seen its objects once
 	blind   time.Time                  // since when that is waited for
 	written *v1alpha1.BundleDeployment // the hub's answer to the last status write

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"flotilla.io/flotilla/agent/drift"
+	"flotilla.io/flotilla/agent/named"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/pull"
 	"flotilla.io/flotilla/agent/rendering"
@@ -47,7 +48,8 @@ type engine struct {
 	accounts  *accounts
 	watches   *drift.Watches
 	renderer  *rendering.Renderer
-	sources   *rendering.Watches
+	sources   *named.Watches // where values come from
+	yields    *named.Watches // what outputs look at
 	claims    plan.Claims
 	queue     workqueue.TypedDelayingInterface[string]
 
@@ -102,7 +104,8 @@ func (e *engine) load(ctx context.Context) error {
 // run works until ctx ends.
 func (e *engine) run(ctx context.Context) {
 	e.watches = drift.NewWatches(ctx, e.tenants, e.log, e.touched)
-	e.sources = rendering.NewWatches(ctx, e.tenants, func(name string) { e.queue.AddAfter(name, gather) })
+	soon := func(name string) { e.queue.AddAfter(name, gather) }
+	e.sources, e.yields = named.NewWatches(ctx, e.tenants, soon), named.NewWatches(ctx, e.tenants, soon)
 	defer e.renderer.Close()
 	e.wakeAll()
 	var wg sync.WaitGroup
@@ -249,6 +252,7 @@ func (e *engine) forget(ctx context.Context, d *deployment) error {
 	}
 	e.watches.Want(d.name, nil)
 	e.sources.Want(d.name, nil, nil)
+	e.yields.Want(d.name, nil, nil)
 	e.claims.Forget(d.name)
 	e.mu.Lock()
 	delete(e.deployments, d.name)

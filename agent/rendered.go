@@ -28,7 +28,7 @@ func (e *engine) deployable(ctx context.Context, d *deployment, next *store.Reco
 		return nil, err
 	}
 	sources := rendering.Sources(next.Spec.Options)
-	e.sources.Want(d.name, account, sources)
+	e.sources.Want(d.name, account, rendering.Named(sources))
 	values, digest, err := rendering.Read(ctx, account, sources)
 	if err != nil {
 		return nil, err

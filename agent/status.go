@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"flotilla.io/flotilla/agent/drift"
@@ -24,6 +25,7 @@ const patience = time.Second
 
 // report says how the deployment is, if that is news and its time has come.
 func (e *engine) report(ctx context.Context, d *deployment) {
+	e.yield(ctx, d)
 	facts := e.facts(d)
 	if why := d.late(facts); why != "" {
 		if e.giveUp(ctx, d, why) {
@@ -116,7 +118,7 @@ func newer(order, written *v1alpha1.BundleDeployment) *v1alpha1.BundleDeployment
 func urgent(before, after v1alpha1.BundleDeploymentStatus) bool {
 	return before.Health != after.Health || before.AppliedDeploymentID != after.AppliedDeploymentID ||
 		before.Deletion != after.Deletion || before.ObservedSequence > after.ObservedSequence ||
-		(before.Hold == nil) != (after.Hold == nil)
+		(before.Hold == nil) != (after.Hold == nil) || !equality.Semantic.DeepEqual(before.Outputs, after.Outputs)
 }
 
 // facts gathers what the status is made of.
@@ -128,7 +130,7 @@ func (e *engine) facts(d *deployment) report.Facts {
 	f := report.Facts{
 		Spec: spec, Sequence: d.record.Sequence, Applied: d.appliedID(), Running: d.record.Running,
 		Failure: cmp.Or(d.failure, d.record.GivenUp), Waiting: d.waiting, Lost: d.lost, Hold: d.hold, Total: len(d.wanted), Kept: d.kept(),
-		Conflict: e.conflict(d), Deletion: d.record.Deletion, Synced: d.synced(),
+		Conflict: e.conflict(d), Deletion: d.record.Deletion, Synced: d.synced(), Outputs: d.outputs,
 	}
 	if spec.Deletion != nil {
 		f.Deleting = d.deleting
@@ -136,7 +138,7 @@ func (e *engine) facts(d *deployment) report.Facts {
 	if f.Waiting == "" && d.frozen != "" && (f.Applied != spec.DeploymentID || spec.DeploymentID == "") {
 		f.Waiting = d.frozen
 	}
-	f.Watching = append(e.watches.Problems(d.name), e.sources.Problems(d.name)...)
+	f.Watching = slices.Concat(e.watches.Problems(d.name), e.sources.Problems(d.name), e.yields.Problems(d.name))
 	d.objects(&f)
 	return f
 }

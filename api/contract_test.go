@@ -38,7 +38,11 @@ var shared = map[string]string{
 		rolloutStrategy{maxUnavailable:is maxUnavailablePartitions:is autoPartitionSize:is autoPartitionThreshold:i maxNew:i
 			partitions[]{@pick maxUnavailable:is}}
 		resources[]{name content encoding} targetCustomizationMode targets[]{@opts @pick doNotDeploy:b}
-		targetRestrictions[]{@pick} @dependsOn contentsId helmOpOptions{@helmOp} valuesHash`,
+		targetRestrictions[]{@pick} @dependsOn contentsId helmOpOptions{@helmOp} valuesHash
+		+ outputs[]{name object{@object} value forEach{clusterSelector:k8s} generate{bytes:i} sensitive:b grants[]{workspace bundle}}
+		inputs[]{name from{bundle workspace output fact} clusters clusterSelector:k8s optional:b default:free
+			into{kind namespace name type key}}`,
+	"object":     `apiVersion kind namespace name`,
 	"conditions": `conditions[]{type status reason message lastUpdateTime lastTransitionTime}`,
 	"summary": `summary{ready:i desiredReady:i notReady:i waitApplied:i errApplied:i outOfSync:i modified:i pending:i
 		nonReadyResources[]{name bundleState message @modifiedStatus @nonReadyStatus} + unknown:i}`,
@@ -62,11 +66,13 @@ var fields = map[string]string{
 	"BundleDeployment": `spec{paused:b stagedOptions{@opts} stagedDeploymentID options{@opts} deploymentID @dependsOn @correctDrift
 			ociContents:b helmChartOptions{@helmOp} valuesHash downstreamResourcesGeneration:i offSchedule:b waitingForValues:b
 			+ sequence:i renderKey renderBase asked[]{question answer} layers[]{id chunks:i key:x objects:i bytes:i}
-			deletion{revision reason by policy} valueOrigins[]{path from}}
+			deletion{revision reason by policy} valueOrigins[]{path from}
+			outputs[]{name object{@object} value each[] sensitive:b}}
 		status{@conditions appliedDeploymentID release ready:b nonModified:b @nonReadyStatus @modifiedStatus incompleteState:b
 			display{deployed monitored state} syncGeneration:i resources[]{kind apiVersion namespace name createdAt:t}
 			resourceCounts{@counts} downstreamResourcesGeneration:i
-			+ health observedSequence:i readyDeploymentID drift[]{kind apiVersion namespace name path wanted found manager at:t} @hold deletion kept[]}`,
+			+ health observedSequence:i readyDeploymentID drift[]{kind apiVersion namespace name path wanted found manager at:t} @hold deletion kept[]
+			outputs[]{name each value:free sealed:x error}}`,
 
 	"GitRepo": `spec{repo branch revision targetNamespace clientSecretName helmSecretName helmSecretNameForPaths helmRepoURLRegex
 			caBundle:x insecureSkipTLSVerify:b paths[] paused:b serviceAccount targets[]{@pick + @opts doNotDeploy:b}

@@ -124,6 +124,10 @@ func filler(seed int64) *randfill.Filler {
 		func(m *fleet.GenericMap, c randfill.Continue) {
 			m.Data = map[string]any{"a": c.Int63(), "b": map[string]any{"c": []any{c.String(0), true, nil, 1.5}}}
 		},
+		func(v *apiextensionsv1.JSON, c randfill.Continue) { v.Raw = []byte(`{"a":["b",1.5,true]}`) },
+		func(g *fleet.OutputGenerate, c randfill.Continue) { g.Bytes = 16 + c.Intn(1000) },
+		func(v *fleet.InputClusters, c randfill.Continue) { *v = fleet.InputClustersAll },
+		func(i *fleet.InputInto, c randfill.Continue) { c.FillNoCustom(i); i.Kind = "Secret" },
 		func(h *fleet.HelmOptions, c randfill.Continue) { c.FillNoCustom(h); h.ReleaseName = "release-1" },
 		func(m *fleet.TargetCustomizationMode, c randfill.Continue) {
 			*m = fleet.TargetCustomizationModeAllMatches

@@ -75,6 +75,9 @@ func write(t *testing.T, w *bytes.Buffer, o preview.Outcome) {
 		return
 	}
 	fmt.Fprintf(w, "---\n# bundle %s, target %s\n", o.Bundle, o.Target)
+	for _, note := range o.Notes {
+		fmt.Fprintf(w, "# %s\n", note)
+	}
 	w.WriteString(comments(t, o))
 	for i, u := range o.Objects {
 		data, err := yaml.Marshal(u.Object)

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	"flotilla.io/flotilla/agent/named"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/render"
@@ -29,6 +30,15 @@ type Source struct {
 }
 
 func (s Source) String() string { return fmt.Sprintf("%s %s/%s", s.Kind, s.Namespace, s.Name) }
+
+// Named are the objects that sources are keys of.
+func Named(sources []Source) []named.Object {
+	var objects []named.Object
+	for _, s := range sources {
+		objects = append(objects, named.Object{Kind: s.kind(), Namespace: s.Namespace, Name: s.Name})
+	}
+	return objects
+}
 
 // defaultKey is Fleet's.
 const defaultKey = "values.yaml"

@@ -67,6 +67,7 @@ type Facts struct {
 	Deleting []layer.Key // objects that are still there while the deployment is taken away
 	Deletion string
 	Synced   int64 // forceSyncGeneration
+	Outputs  []v1alpha1.OutputValue
 }
 
 // Object is how one object is.
@@ -95,6 +96,7 @@ func Compose(before v1alpha1.BundleDeploymentStatus, f Facts) v1alpha1.BundleDep
 	if f.Applied == f.Spec.DeploymentID {
 		s.DownstreamResourcesGeneration = f.Spec.DownstreamResourcesGeneration
 	}
+	s.Outputs = f.Outputs
 	s.SyncGeneration = nil
 	if f.Synced != 0 {
 		s.SyncGeneration = &f.Synced

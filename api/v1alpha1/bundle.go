@@ -74,6 +74,12 @@ type BundleSpec struct {
 
 	// ValuesHash is the hash of the values that are kept in the bundle's Secret.
 	ValuesHash string `json:"valuesHash,omitempty"`
+
+	// Outputs are values that the bundle hands to other bundles, from each cluster that it is on. Flotilla.
+	Outputs []Output `json:"outputs,omitempty"`
+
+	// Inputs are values that the bundle takes from others. Flotilla.
+	Inputs []Input `json:"inputs,omitempty"`
 }
 
 // TargetCustomizationMode says how target customizations combine.

@@ -81,6 +81,22 @@ type BundleDeploymentSpec struct {
 	Deletion *Deletion `json:"deletion,omitempty"`
 	// ValueOrigins tells for each value which target set it. Flotilla.
 	ValueOrigins []ValueOrigin `json:"valueOrigins,omitempty"`
+	// Outputs to report, those that look at an object of the cluster. Flotilla.
+	Outputs []OutputOrder `json:"outputs,omitempty"`
+}
+
+// OutputOrder is an output that the agent reports.
+type OutputOrder struct {
+	// Name of the output.
+	Name string `json:"name"`
+	// Object that the value looks at.
+	Object OutputObject `json:"object"`
+	// Value is a CEL expression.
+	Value string `json:"value"`
+	// Each are the clusters ("namespace/name") that get a value of their own; empty for one value.
+	Each []string `json:"each,omitempty"`
+	// Sensitive values are reported sealed.
+	Sensitive bool `json:"sensitive,omitempty"`
 }
 
 // CapabilityAnswer is one thing that a template asked about the cluster.
@@ -188,6 +204,8 @@ type BundleDeploymentStatus struct {
 	Deletion string `json:"deletion,omitempty"`
 	// Kept lists at most 10 objects that left the bundle but stay, as "namespace/x" or "customresourcedefinition/x". Flotilla.
 	Kept []string `json:"kept,omitempty"`
+	// Outputs as they are on the cluster, sorted. Flotilla.
+	Outputs []OutputValue `json:"outputs,omitempty"`
 }
 
 // DeletionDone is the BundleDeploymentStatus.Deletion of an order that was carried out.

@@ -165,6 +165,8 @@ const (
 
 // Types of Secrets.
 const (
+	// SecretTypeGenerated holds the values that a Bundle's outputs generate.
+	SecretTypeGenerated = "fleet.cattle.io/generated-outputs/v1alpha1"
 	// SecretTypeBundleValues holds a Bundle's values.
 	SecretTypeBundleValues = "fleet.cattle.io/bundle-values/v1alpha1"
 	// SecretTypeBundleDeploymentOptions holds a BundleDeployment's values.
@@ -261,6 +263,10 @@ const (
 	ReasonDependsOn = "DependsOn"
 	// ReasonDependencyCycle: it depends on itself through others.
 	ReasonDependencyCycle = "DependencyCycle"
+	// ReasonInputs: a value that it takes from another bundle or cluster is not there.
+	ReasonInputs = "Inputs"
+	// ReasonInputCycle: what it takes depends on itself.
+	ReasonInputCycle = "InputCycle"
 	// ReasonOffSchedule: no maintenance window is open.
 	ReasonOffSchedule = "OffSchedule"
 )

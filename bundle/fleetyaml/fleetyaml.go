@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	yamlv3 "gopkg.in/yaml.v3"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
@@ -50,6 +51,7 @@ var (
 	genericMap  = reflect.TypeFor[v1alpha1.GenericMap]()
 	intOrString = reflect.TypeFor[intstr.IntOrString]()
 	duration    = reflect.TypeFor[metav1.Duration]()
+	anything    = reflect.TypeFor[apiextensionsv1.JSON]()
 )
 
 // Parse reads a fleet.yaml. file is the path to show in errors; empty data is a file without keys.

@@ -39,6 +39,8 @@ func (f *FleetYAML) validate() (errs Errors) {
 	errs = append(errs, f.kustomize("kustomize", f.Kustomize)...)
 	errs = append(errs, f.validateTargets()...)
 	errs = append(errs, f.validateDependsOn()...)
+	errs = append(errs, f.validateOutputs()...)
+	errs = append(errs, f.validateInputs()...)
 	for i, scan := range f.ImageScans {
 		if scan.Image != "" && scan.TagName == "" {
 			errs = append(errs, f.Errorf(fmt.Sprintf("imageScans[%d]", i), "tagName is missing: it is what the marker comments name"))

@@ -105,7 +105,8 @@ func (l *linter) bundle(ctx context.Context, f *reader.Found) {
 
 // render renders the bundle for each of the made-up clusters, and each rendering once.
 func (l *linter) render(ctx context.Context, f *reader.Found) {
-	rendered := map[string]bool{}
+	rendered := map[string]*render.Output{}
+	patches := idle{map[string]string{}, map[string]bool{}}
 	for _, c := range madeUp(f.Bundle) {
 		m, err := target.New(f.Bundle, c.groups)
 		if err != nil {
@@ -119,14 +120,15 @@ func (l *linter) render(ctx context.Context, f *reader.Found) {
 		}
 		in := render.Input{Bundle: f.Bundle.Name, Files: f.Files, Options: match.Options}
 		base, err := render.Base(in)
-		if err == nil && !rendered[base] {
-			rendered[base] = true
-			_, err = render.Sketch(ctx, in, &l.caps)
+		if _, known := rendered[base]; !known && err == nil {
+			rendered[base], err = render.Sketch(ctx, in, &l.caps)
 		}
 		if unshown := (*render.UnshownError)(nil); !errors.As(err, &unshown) { // it may be sound where the cluster has what it asks for
 			l.errors(f.Path, err)
 		}
+		patches.note(f.Bundle, match, rendered[base])
 	}
+	patches.tell(l, f)
 }
 
 // fill fills in templates for a cluster, after telling what is wrong with them on every one.

@@ -18,6 +18,11 @@ import (
 
 const chart = "apiVersion: v2\nname: app\nversion: 1.0.0\n"
 
+const (
+	deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n"
+	patch      = "[{op: add, path: /spec, value: {}}]"
+)
+
 func TestWhatIsJudged(t *testing.T) {
 	template := "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Values.names.first }}\n"
 	for _, c := range []struct {
@@ -40,6 +45,19 @@ func TestWhatIsJudged(t *testing.T) {
 			"app/fleet.yaml:3:5: error: helm.valuesFiles[0]: there is no file \"app/none.yaml\""},
 		{"an object that stands there twice is told", map[string]string{"fleet.yaml": "", "x.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n", "y.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"},
 			"app/y.yaml:1:1: error: "},
+		{"a patch that no object is for is told at its target", map[string]string{"x.yaml": deployment,
+			"fleet.yaml": "kustomize:\n  patches:\n  - target: {kind: Deployment, name: x}\n    patch: '" + patch + "'\n  - target: {kind: Deployment, name: z}\n    patch: '" + patch + "'\n"},
+			"app/fleet.yaml:5:13: warning: kustomize.patches[1].target: no object matches, so the patch changes nothing; there is Deployment x"},
+		{"and so is one of a customization", map[string]string{"x.yaml": deployment,
+			"fleet.yaml": "kustomize: {patches: [{target: {name: x}, patch: '" + patch + "'}]}\ntargetCustomizations:\n- clusterName: a\n  kustomize:\n    patches:\n    - target: {name: x}\n      patch: '" + patch + "'\n    - target: {name: z}\n      patch: '" + patch + "'\n"},
+			"app/fleet.yaml:8:15: warning: targetCustomizations[0].kustomize.patches[1].target: no object matches"},
+		{"a patch for an object that one cluster alone has is sound", map[string]string{"Chart.yaml": chart,
+			"templates/x.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\n{{ if .Values.x }}\n---\n" + deployment + "{{ end }}",
+			"fleet.yaml":       "kustomize: {patches: [{target: {name: x}, patch: '" + patch + "'}]}\ntargetCustomizations: [{clusterName: a, helm: {values: {x: true}}}]\n"}, ""},
+		{"what only a cluster renders is not judged where it needs one", map[string]string{"Chart.yaml": chart,
+			"templates/x.yaml": "{{ .Values.needed.here }}\n", "fleet.yaml": "helm: {valuesFrom: [{secretKeyRef: {name: x}}]}\nkustomize: {patches: [{target: {name: x}, patch: '" + patch + "'}]}\n"}, ""},
+		{"what only a cluster renders is judged where it needs none", map[string]string{"Chart.yaml": chart,
+			"templates/x.yaml": "a: {{ randAlpha 5 }}\n", "fleet.yaml": ""}, "app/templates/x.yaml:1:1: error: "},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			lines := strings.Split(c.want, "\n")

@@ -17,7 +17,8 @@ func kustomizeSlots(k *v1alpha1.KustomizeOptions) (slots []slot) {
 		if !strings.Contains(text.get(), leftDelimiter) {
 			continue
 		}
-		slots = append(slots, slot{Text{text.path, text.get()}, func(o *options, filled string) error {
+		shown := !strings.HasPrefix(text.path, "kustomize.patches") // patches are sealed with the objects
+		slots = append(slots, slot{Text{text.path, text.get()}, shown, func(o *options, filled string) error {
 			return kustomizeTexts(o.kustomize)[i].set(filled)
 		}})
 	}

@@ -35,8 +35,8 @@ func exported(all map[string]string) map[string]any {
 	return kept
 }
 
-// contextOf is what templates see of a cluster.
-func contextOf(c *v1alpha1.Cluster) map[string]any {
+// contextOf is what templates see of a cluster; one whose text is shown does not see what is sensitive.
+func contextOf(c place, shown bool) map[string]any {
 	values := map[string]any{}
 	if c.Spec.TemplateValues != nil && c.Spec.TemplateValues.Data != nil {
 		values = c.Spec.TemplateValues.Data
@@ -44,9 +44,10 @@ func contextOf(c *v1alpha1.Cluster) map[string]any {
 	return map[string]any{
 		"ClusterNamespace":   c.Namespace,
 		"ClusterName":        c.Name,
-		"ClusterLabels":      labelsOf(c),
+		"ClusterLabels":      labelsOf(c.Cluster),
 		"ClusterAnnotations": exported(c.Annotations),
 		"ClusterValues":      values,
+		"Inputs":             c.given.seen(shown),
 	}
 }
 

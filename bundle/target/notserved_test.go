@@ -16,7 +16,7 @@ import (
 var served = strings.Fields(`
 	YAML Kustomize DefaultNamespace TargetNamespace ServiceAccount CreateNamespace ForceSyncGeneration KeepResources NamespaceLabels
 	NamespaceAnnotations DeleteCRDResources Overwrites Diff IgnoreOptions DeleteNamespace DownstreamResources AllowedTargetNamespaceSelector
-	DependsOn Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash
+	DependsOn Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash Outputs Inputs
 	Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.ValuesFrom Helm.TemplateValues Helm.Force Helm.TimeoutSeconds Helm.WaitForJobs Helm.Atomic Helm.TakeOwnership Helm.MaxHistory
 	Helm.DisablePreProcess Helm.DisableDNS Helm.SkipSchemaValidation Helm.DisableDependencyUpdate
 	Repo Branch Revision ClientSecretName CABundle InsecureSkipTLSverify Paths PollingInterval KeepResources DeleteNamespace

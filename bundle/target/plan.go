@@ -31,7 +31,14 @@ type plan struct {
 // slot is a template of the options and where its text goes.
 type slot struct {
 	Text
-	put func(o *options, text string) error
+	shown bool // the text stands where others may read it, so that it must hold nothing that is sensitive
+	put   func(o *options, text string) error
+}
+
+// place is a cluster with the inputs that the bundle has there.
+type place struct {
+	*v1alpha1.Cluster
+	given Given
 }
 
 // options are the parts of a match that templates write.
@@ -75,11 +82,11 @@ func (p *plan) slotsOf(values map[string]any) ([]slot, error) {
 			return nil, errors.New("helm.values: they do not fit YAML")
 		}
 		if strings.Contains(string(text), leftDelimiter) {
-			slots = append(slots, slot{Text{"helm.values", string(text)}, putValues})
+			slots = append(slots, slot{Text: Text{"helm.values", string(text)}, put: putValues})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.templates)) {
-		slots = append(slots, slot{Text{"helm.templateValues" + segment(key), p.templates[key]}, putValue(key)})
+		slots = append(slots, slot{Text: Text{"helm.templateValues" + segment(key), p.templates[key]}, put: putValue(key)})
 	}
 	return append(slots, kustomizeSlots(p.match.Options.Kustomize)...), nil
 }
@@ -112,7 +119,7 @@ func putValue(key string) func(*options, string) error {
 }
 
 // on are the matches for clusters, in their order, and for each an error of its own.
-func (p *plan) on(ctx context.Context, clusters []*v1alpha1.Cluster, fill Filler) ([]*Match, []error) {
+func (p *plan) on(ctx context.Context, clusters []place, fill Filler) ([]*Match, []error) {
 	matches, errs := make([]*Match, len(clusters)), make([]error, len(clusters))
 	if p.labelled {
 		for i, c := range clusters {
@@ -128,8 +135,8 @@ func (p *plan) on(ctx context.Context, clusters []*v1alpha1.Cluster, fill Filler
 }
 
 // labelledOn is on for one cluster, whose labels stand in the values before these are a template.
-func (p *plan) labelledOn(ctx context.Context, c *v1alpha1.Cluster, fill Filler) (*Match, error) {
-	values, err := withLabels(p.values(), labelsOf(c), 0)
+func (p *plan) labelledOn(ctx context.Context, c place, fill Filler) (*Match, error) {
+	values, err := withLabels(p.values(), labelsOf(c.Cluster), 0)
 	if err != nil {
 		return nil, err
 	}
@@ -137,22 +144,43 @@ func (p *plan) labelledOn(ctx context.Context, c *v1alpha1.Cluster, fill Filler)
 	if err != nil {
 		return nil, err
 	}
-	return p.finish(values, slots, p.fill(ctx, slots, []*v1alpha1.Cluster{c}, fill)[0])
+	return p.finish(values, slots, p.fill(ctx, slots, []place{c}, fill)[0])
 }
 
-// fill gives for each cluster the texts of the slots.
-func (p *plan) fill(ctx context.Context, slots []slot, clusters []*v1alpha1.Cluster, fill Filler) []Filled {
+// fill gives for each cluster the texts of the slots: those that are shown are filled in without what is sensitive.
+func (p *plan) fill(ctx context.Context, slots []slot, clusters []place, fill Filler) []Filled {
+	filled := make([]Filled, len(clusters))
 	if len(slots) == 0 || p.err != nil {
-		return make([]Filled, len(clusters))
+		return filled
 	}
-	job := Job{Contexts: make([]v1alpha1.GenericMap, len(clusters))}
-	for _, s := range slots {
-		job.Texts = append(job.Texts, s.Text)
+	for i := range filled {
+		filled[i].Texts = make([]string, len(slots))
 	}
-	for i, c := range clusters {
-		job.Contexts[i].Data = contextOf(c)
+	for _, shown := range []bool{false, true} {
+		job, at := Job{}, []int(nil)
+		for i, s := range slots {
+			if s.shown == shown {
+				job.Texts, at = append(job.Texts, s.Text), append(at, i)
+			}
+		}
+		if len(at) == 0 {
+			continue
+		}
+		for _, c := range clusters {
+			job.Contexts = append(job.Contexts, v1alpha1.GenericMap{Data: contextOf(c, shown)})
+		}
+		for i, part := range fill(ctx, job) {
+			if part.Error != "" && filled[i].Error == "" {
+				filled[i] = Filled{Texts: filled[i].Texts, Error: part.Error, Broken: part.Broken}
+			}
+			for j, text := range part.Texts {
+				if j < len(at) {
+					filled[i].Texts[at[j]] = text
+				}
+			}
+		}
 	}
-	return fill(ctx, job)
+	return filled
 }
 
 // finish makes a match of the texts. Clusters with equal texts share it, and where nothing depends on the cluster all do; with

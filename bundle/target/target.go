@@ -38,6 +38,7 @@ type Matcher struct {
 	restrictions []rule // allow; none: all clusters are allowed
 	groups       map[string][]*group
 	usesGroups   bool
+	given        func(*v1alpha1.Cluster) Given
 
 	mu    sync.RWMutex
 	plans map[string]*plan // by the indexes of the target and of the customizations
@@ -83,6 +84,7 @@ func New(b *v1alpha1.Bundle, groups []v1alpha1.ClusterGroup) (*Matcher, error) {
 		m.usesGroups = m.usesGroups || compiled.usesGroups()
 	}
 	m.groups = compileGroups(groups)
+	m.given = nothing(b)
 	return m, nil
 }
 
@@ -96,16 +98,22 @@ func (m *Matcher) Match(c *v1alpha1.Cluster) (*Match, error) {
 // MatchAll is Match for several clusters, in their order, with the templates left to fill.
 func (m *Matcher) MatchAll(ctx context.Context, clusters []*v1alpha1.Cluster, fill Filler) ([]*Match, []error) {
 	matches, errs := make([]*Match, len(clusters)), make([]error, len(clusters))
-	members := map[*plan][]int{}
+	members, inputs := map[*plan][]int{}, make([]Given, len(clusters))
 	for i, c := range clusters {
-		if p := m.pick(c); p != nil {
-			members[p] = append(members[p], i)
+		p := m.pick(c)
+		if p == nil {
+			continue
 		}
+		if inputs[i] = m.given(c); inputs[i].Missing != "" {
+			errs[i] = &Waiting{inputs[i].Missing}
+			continue
+		}
+		members[p] = append(members[p], i)
 	}
 	for p, indexes := range members {
-		some := make([]*v1alpha1.Cluster, len(indexes))
+		some := make([]place, len(indexes))
 		for j, i := range indexes {
-			some[j] = clusters[i]
+			some[j] = place{clusters[i], inputs[i]}
 		}
 		found, failed := p.on(ctx, some, fill)
 		for j, i := range indexes {

@@ -146,8 +146,10 @@ func lacks(expression, key string) string {
 		return fmt.Sprintf("the cluster has no annotation %q", key)
 	case strings.HasPrefix(expression, ".ClusterValues"):
 		return fmt.Sprintf("the cluster's spec.templateValues has no %q", key)
+	case strings.HasPrefix(expression, ".Inputs"):
+		return fmt.Sprintf("there is no input %q here; inputs are declared in fleet.yaml, and one that is sensitive goes into values and patches only", key)
 	case strings.HasPrefix(expression, "."+key):
-		return fmt.Sprintf("there is no .%s; there are .ClusterName, .ClusterNamespace, .ClusterLabels, .ClusterAnnotations and .ClusterValues", key)
+		return fmt.Sprintf("there is no .%s; there are .ClusterName, .ClusterNamespace, .ClusterLabels, .ClusterAnnotations, .ClusterValues and .Inputs", key)
 	}
 	return fmt.Sprintf("there is no %q", key)
 }

@@ -92,7 +92,7 @@ func TestTemplateMistakes(t *testing.T) {
 		{"a missing value of the cluster is named", `values: {a: 1, b: "${ .ClusterValues.nested.host }"}`,
 			`cluster fleet-default/edge-1: helm.values.b: the cluster's spec.templateValues has no "host"`},
 		{"what does not exist is named", `values: {a: "${ .Cluster.Name }"}`,
-			`cluster fleet-default/edge-1: helm.values.a: there is no .Cluster; there are .ClusterName, .ClusterNamespace, .ClusterLabels, .ClusterAnnotations and .ClusterValues`},
+			`cluster fleet-default/edge-1: helm.values.a: there is no .Cluster; there are .ClusterName, .ClusterNamespace, .ClusterLabels, .ClusterAnnotations, .ClusterValues and .Inputs`},
 		{"a label of templateValues, too", `templateValues: {a: "${ .ClusterLabels.zone }"}`,
 			`cluster fleet-default/edge-1: helm.templateValues.a: the cluster has no label "zone"`},
 		{"index of a missing key is an error, too", `values: {a: "${ index .ClusterLabels \"x/zone\" }"}`,

@@ -36,8 +36,10 @@ import (
 	"flotilla.io/flotilla/controller/content"
 	"flotilla.io/flotilla/controller/gitrepo"
 	"flotilla.io/flotilla/controller/hub"
+	"flotilla.io/flotilla/controller/keys"
 	fleetmetrics "flotilla.io/flotilla/controller/metrics"
 	"flotilla.io/flotilla/controller/notserved"
+	"flotilla.io/flotilla/controller/output"
 	"flotilla.io/flotilla/controller/schedule"
 	"flotilla.io/flotilla/controller/status"
 	"flotilla.io/flotilla/controller/webhook"
@@ -182,6 +184,7 @@ func run(ctx context.Context, o options) error {
 func byObject() map[client.Object]cache.ByObject {
 	all := cluster.ByObject()
 	maps.Copy(all, besides.ByObject())
+	maps.Copy(all, bundle.ByObject())
 	return all
 }
 
@@ -228,6 +231,7 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 		(&bundle.Reconciler{
 			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store, Renderer: pool, Plans: plans,
 			Events: mgr.GetEventRecorder("flotilla-bundle"), SystemNamespace: fleet.SystemNamespace, Clock: clock.RealClock{},
+			Outputs: &output.Giver{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Keys: &keys.Keys{}},
 		}).Setup,
 		(&schedule.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}}).Setup,
 		(&status.Reconciler{Client: mgr.GetClient(), Plans: plans, Liveness: alive}).Setup,

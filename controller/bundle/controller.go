@@ -28,6 +28,7 @@ import (
 	"flotilla.io/flotilla/bundle/render"
 	"flotilla.io/flotilla/bundle/target"
 	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/output"
 	"flotilla.io/flotilla/controller/status"
 	"flotilla.io/flotilla/controller/values"
 )
@@ -50,7 +51,9 @@ type Reconciler struct {
 	// SystemNamespace carries the hold on the whole fleet.
 	SystemNamespace string
 
-	keks      keks
+	// Outputs gives bundles the values that they take from others.
+	Outputs *output.Giver
+
 	originals *originals
 	written   written
 }
@@ -103,6 +106,7 @@ func (r *Reconciler) walk(ctx context.Context, in *run) error {
 		r.permit,  // what the workspace's rules allow
 		r.load,    // Bundle, Secret, Content -> files and options
 		r.mend,    // layers that agents could not fetch
+		r.inputs,  // what it takes from other bundles and clusters
 		r.match,   // clusters -> the options of each
 		r.copies,  // what they get copies of
 		r.bases,   // options -> render bases

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,10 +24,28 @@ import (
 // the bundle like any other: it lies in a sealed layer, is applied before what may need it, belongs to the deployment and
 // is pruned with it. One that changes wakes the bundle.
 func (r *Reconciler) copies(ctx context.Context, in *run) error {
-	read := map[original]copied{}
-	var needed []original
+	needed, all := in.originals()
+	r.originals.want(client.ObjectKeyFromObject(in.bundle), all) // first: whatever changes from here on wakes the bundle
+	read := make(map[original]copied, len(all))
+	for _, s := range all {
+		c := copied{}
+		c.entry, c.err = r.copyOf(ctx, s)
+		read[s] = c
+	}
+	for p, sources := range needed {
+		for _, s := range sources {
+			p.err = cmp.Or(p.err, read[s].err)
+			p.copies = append(p.copies, read[s].entry)
+		}
+	}
+	return nil
+}
+
+// originals are what each place gets copies of, and all of them.
+func (in *run) originals() (needed map[*place][]original, all []original) {
+	needed, seen := map[*place][]original{}, map[original]bool{}
 	for _, p := range in.places {
-		if p.err != nil {
+		if p.match == nil {
 			continue
 		}
 		for _, res := range p.match.Options.DownstreamResources {
@@ -35,21 +54,17 @@ func (r *Reconciler) copies(ctx context.Context, in *run) error {
 				p.err = err
 				break
 			}
-			c, known := read[s]
-			if !known {
-				c.entry, c.err = r.copyOf(ctx, s)
-				read[s] = c
-				needed = append(needed, s)
+			needed[p] = append(needed[p], s)
+			if !seen[s] {
+				seen[s] = true
+				all = append(all, s)
 			}
-			if c.err != nil {
-				p.err = c.err
-				break
-			}
-			p.copies = append(p.copies, c.entry)
+		}
+		if p.err == nil {
+			p.err = p.make(in.bundle)
 		}
 	}
-	r.originals.want(client.ObjectKeyFromObject(in.bundle), needed)
-	return nil
+	return needed, all
 }
 
 // copied is what a source came to.
@@ -130,7 +145,7 @@ func (out *rendering) with(copies []layer.Entry) error {
 	for _, c := range copies {
 		for _, e := range out.entries {
 			if e.Key == c.Key {
-				return fmt.Errorf("downstreamResources: %s is an object of the bundle too; drop one of the two", c.Key)
+				return fmt.Errorf("%s comes from downstreamResources or inputs, and is an object of the bundle too; drop one of the two", c.Key)
 			}
 		}
 		out.entries = append(out.entries, c)

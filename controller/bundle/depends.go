@@ -29,7 +29,7 @@ type waiting struct{ reason, message string }
 func (r *Reconciler) depend(ctx context.Context, in *run) error {
 	for _, p := range in.places {
 		if message := in.closed[p.cluster.Status.Namespace]; message != "" {
-			p.waits = waiting{fleet.ReasonOffSchedule, message}
+			p.wait(fleet.ReasonOffSchedule, message)
 		}
 	}
 	if len(in.bundle.Spec.DependsOn) == 0 {

@@ -54,6 +54,7 @@ func (r *Reconciler) match(ctx context.Context, in *run) error {
 		if err != nil {
 			return &stop{status.ConditionTargeted, "InvalidTargets", err}
 		}
+		m.Give(in.givenOn)
 		matches, errs := m.MatchAll(ctx, pointers(some), r.Renderer.Fill)
 		if err := ctx.Err(); err != nil {
 			return err
@@ -64,6 +65,7 @@ func (r *Reconciler) match(ctx context.Context, in *run) error {
 			}
 			c := &some[i]
 			p := &place{cluster: c, match: matches[i], err: errs[i], have: have[c.Status.Namespace], caps: in.capabilities(c)}
+			in.await(p)
 			in.places = append(in.places, p)
 			in.placeAt[c.Status.Namespace] = p
 		}

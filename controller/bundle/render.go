@@ -26,7 +26,7 @@ func (r *Reconciler) render(ctx context.Context, in *run) error {
 	byBase := map[string][]*place{}
 	var order []string
 	for _, p := range in.places {
-		if p.err != nil || p.cluster.Status.Namespace == "" {
+		if p.err != nil || p.match == nil || p.cluster.Status.Namespace == "" {
 			continue // a cluster whose namespace is still being made has nowhere to keep what would be rendered
 		}
 		if byBase[p.base] == nil {
@@ -88,7 +88,7 @@ func (in *run) byManifest() map[string]*fleet.BundleDeployment {
 func (r *Reconciler) bases(_ context.Context, in *run) error {
 	cache := map[string]string{}
 	for _, p := range in.places {
-		if p.err != nil {
+		if p.err != nil || p.match == nil {
 			continue
 		}
 		options, err := json.Marshal(p.match.Options)
@@ -103,7 +103,7 @@ func (r *Reconciler) bases(_ context.Context, in *run) error {
 			}
 			cache[string(options)] = base
 		}
-		p.base = r.withCopies(base, p.copies)
+		p.base = r.withCopies(r.withInputs(base, p.given), p.copies)
 	}
 	return nil
 }

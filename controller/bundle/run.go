@@ -20,6 +20,7 @@ import (
 	"flotilla.io/flotilla/bundle/render"
 	"flotilla.io/flotilla/bundle/target"
 	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/output"
 	"flotilla.io/flotilla/controller/policy"
 	"flotilla.io/flotilla/controller/rollout"
 	"flotilla.io/flotilla/controller/status"
@@ -39,6 +40,10 @@ type run struct {
 	have     []fleet.BundleDeployment
 	siblings []fleet.Bundle  // other Bundles of the same GitRepo
 	lost     map[string]bool // layers of theirs that the hub does not have any more
+
+	inputs *output.Inputs          // nil: the bundle has none
+	given  map[string]target.Given // what it takes on each cluster, by "namespace/name"
+	orders []fleet.OutputOrder     // what agents report of it for others
 
 	places []*place // one for each cluster that is a target, sorted by cluster
 
@@ -63,7 +68,7 @@ type run struct {
 type place struct {
 	cluster *fleet.Cluster
 	caps    *render.Capabilities
-	match   *target.Match
+	match   *target.Match           // nil where something is wrong, and where inputs are missing
 	copies  []layer.Entry           // of ConfigMaps and Secrets of the workspace
 	have    *fleet.BundleDeployment // nil: not there yet
 	err     error                   // concerns this cluster alone; it keeps what it has
@@ -74,6 +79,7 @@ type place struct {
 	base   string
 	key    string // render key
 	asked  []fleet.CapabilityAnswer
+	given  target.Given
 	twin   *fleet.BundleDeployment // a BundleDeployment whose rendering is the same: its layers serve here too
 	output *rendering
 }

@@ -41,6 +41,9 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &fleet.Bundle{}, dependencyIndex, dependencyKeys); err != nil {
 		return err
 	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &fleet.Bundle{}, inputIndex, inputKeys); err != nil {
+		return err
+	}
 	written := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).Named("bundle").
 		For(&fleet.Bundle{}, builder.WithPredicates(predicate.Or[client.Object](
@@ -55,9 +58,12 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Watches(&fleet.BundleDeployment{}, handler.EnqueueRequestsFromMapFunc(bundleOf), builder.WithPredicates(deploymentMatters)).
 		Watches(&fleet.Bundle{}, burst(r.dependents), builder.WithPredicates(changed(dependencyMatters))).
 		Watches(&fleet.BundleDeployment{}, burst(r.dependentsOfDeployment), builder.WithPredicates(changed(orderMatters))).
+		Watches(&fleet.Bundle{}, burst(r.takersOfBundle), builder.WithPredicates(changed(grantMatters))).
+		Watches(&fleet.BundleDeployment{}, burst(r.takersOfDeployment), builder.WithPredicates(changed(outputMatters))).
 		Watches(&fleet.GitRepo{}, burst(r.dependentsInRepo), builder.WithPredicates(changed(walkMatters))).
 		WatchesRawSource(source.Channel(r.Plans.Moved(), r.dependentsOfPlan())).
 		Watches(&corev1.Namespace{}, burst(r.bundlesOfNamespace), builder.WithPredicates(changed(namespaceMatters))).
+		WatchesMetadata(&corev1.ConfigMap{}, burst(r.originals.ofConfigMap)).
 		WatchesRawSource(source.Channel(r.originals.events, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -10,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/controller/output"
 	"flotilla.io/flotilla/controller/status"
 )
 
@@ -33,6 +35,54 @@ func dependencyKeys(obj client.Object) []string {
 		}
 	}
 	return keys
+}
+
+// inputIndex finds the Bundles that take inputs: by "<namespace>/<name>" of whom they take from, and by "<namespace>/" where they take
+// facts of clusters of that workspace.
+const inputIndex = "flotilla.inputs"
+
+func inputKeys(obj client.Object) []string {
+	b, ok := obj.(*fleet.Bundle)
+	if !ok {
+		return nil
+	}
+	var keys []string
+	for _, key := range output.Bundles(b) {
+		keys = append(keys, key.String())
+	}
+	if slices.ContainsFunc(b.Spec.Inputs, func(in fleet.Input) bool { return in.From.Fact != "" }) {
+		keys = append(keys, b.Namespace+"/")
+	}
+	return keys
+}
+
+// outputMatters is what a BundleDeployment shows to those that take from its bundle.
+func outputMatters(bd *fleet.BundleDeployment) any {
+	return []any{bd.Status.Outputs, bd.Spec.Deletion != nil}
+}
+
+// grantMatters is what a Bundle shows to those that take from it.
+func grantMatters(b *fleet.Bundle) any { return []any{b.Spec.Outputs, b.DeletionTimestamp} }
+
+func (r *Reconciler) takers(ctx context.Context, key string) []ctrl.Request {
+	list := &fleet.BundleList{}
+	if err := r.Client.List(ctx, list, client.MatchingFields{inputIndex: key}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil
+	}
+	out := make([]ctrl.Request, len(list.Items))
+	for i := range list.Items {
+		out[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
+	}
+	return out
+}
+
+func (r *Reconciler) takersOfBundle(ctx context.Context, b client.Object) []ctrl.Request {
+	return r.takers(ctx, client.ObjectKeyFromObject(b).String())
+}
+
+func (r *Reconciler) takersOfDeployment(ctx context.Context, bd client.Object) []ctrl.Request {
+	l := bd.GetLabels()
+	return r.takers(ctx, l[fleet.BundleNamespaceLabel]+"/"+l[fleet.BundleLabel])
 }
 
 // dependencyMatters is what a Bundle shows to those that depend on it.

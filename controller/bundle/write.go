@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +22,7 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/keys"
 )
 
 // writesAtOnce bounds the requests that one bundle has under way.
@@ -135,7 +135,7 @@ func (r *Reconciler) keep(ctx context.Context, in *run, p *place) error {
 		return nil
 	}
 	now := p.have.DeepCopy()
-	now.Spec.OffSchedule, now.Spec.Deletion = in.closed[p.have.Namespace] != "", nil
+	now.Spec.OffSchedule, now.Spec.Deletion, now.Spec.Outputs = in.closed[p.have.Namespace] != "", nil, in.orders
 	if equality.Semantic.DeepEqual(now.Spec, p.have.Spec) {
 		return nil
 	}
@@ -175,7 +175,7 @@ func (r *Reconciler) desired(ctx context.Context, in *run, p *place) (*fleet.Bun
 		Spec: fleet.BundleDeploymentSpec{
 			Options: options, DeploymentID: DeploymentID(manifest, options),
 			CorrectDrift: options.CorrectDrift, ValueOrigins: p.match.Origins,
-			Sequence: firstSequence(0), RenderBase: p.base, RenderKey: p.key, Asked: p.asked,
+			Sequence: firstSequence(0), RenderBase: p.base, RenderKey: p.key, Asked: p.asked, Outputs: in.orders,
 		},
 	}
 	spec := &bd.Spec
@@ -220,7 +220,10 @@ func (r *Reconciler) layers(ctx context.Context, in *run, p *place) ([]fleet.Lay
 	if h := p.have; h != nil && manifestOf(h) == p.manifest() && !in.lacks(h) && !h.CreationTimestamp.Before(&p.cluster.CreationTimestamp) {
 		return h.Spec.Layers, nil // one that is older than its Cluster may be wrapped for the key of an earlier one
 	}
-	kek, err := r.keks.of(ctx, r.Reader, p.cluster)
+	kek, err := r.Outputs.Keys.Of(ctx, r.Reader, p.cluster)
+	if errors.Is(err, keys.ErrNotYet) {
+		return nil, &wait{Reason: "waiting for the key of cluster " + p.cluster.Name, After: 300 * time.Millisecond}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -376,23 +379,4 @@ func DeploymentID(manifest string, o fleet.BundleDeploymentOptions) string {
 	}
 	sum := sha256.Sum256(append(data, '\n'))
 	return manifest + ":" + hex.EncodeToString(sum[:])
-}
-
-// keks remembers the key-encryption keys of clusters, by UID: a Cluster that was made anew has another key.
-type keks struct{ known sync.Map }
-
-func (k *keks) of(ctx context.Context, live client.Reader, c *fleet.Cluster) ([]byte, error) {
-	if kek, ok := k.known.Load(c.UID); ok {
-		return kek.([]byte), nil
-	}
-	secret := &corev1.Secret{}
-	err := live.Get(ctx, client.ObjectKey{Namespace: c.Status.Namespace, Name: fleet.ClusterKeySecret}, secret)
-	if apierrors.IsNotFound(err) || err == nil && len(secret.Data[fleet.ClusterKeyKey]) == 0 {
-		return nil, &wait{Reason: "waiting for the key of cluster " + c.Name, After: 300 * time.Millisecond}
-	}
-	if err != nil {
-		return nil, err
-	}
-	k.known.Store(c.UID, secret.Data[fleet.ClusterKeyKey])
-	return secret.Data[fleet.ClusterKeyKey], nil
 }

@@ -41,6 +41,8 @@ func copiesOfTheWorkspace(t *testing.T, w *world.World) {
 	secret("second")
 	tells(w, "the copy", func() string { return read("secret", "shop-db", ".data.password") }, "c2Vjb25k")
 	tells(w, "the count of copies", generations, "2 2.")
+	apply(w, "hub", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop-settings, namespace: "+world.Workspace+"}\ndata: {mode: slow}\n")
+	tells(w, "the copy", func() string { return read("configmap", "shop-settings", ".data.mode") }, "slow")
 	for _, kind := range []string{"bundledeployments", "bundles", "contents.fleet.cattle.io"} {
 		if out := w.Kubectl("hub", "get", kind, "-A", "-o", "json"); strings.Contains(out, "c2Vjb25k") {
 			t.Errorf("%s show what was copied", kind)

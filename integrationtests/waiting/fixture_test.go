@@ -41,6 +41,10 @@ func TestWaiting(t *testing.T) {
 		{"labels go from a GitRepo to its Bundles and their deployments", labelled},
 		{"the rules of a workspace bind every deployment", boundByRules},
 		{"a mapping opens other workspaces, and only what it says", mappings},
+		{"a value of one cluster comes to others", valuesCross},
+		{"of two values it is told that there are two", oneOfTwo},
+		{"a circle of inputs is named by cluster", circleOfInputs},
+		{"an output is for whom it is granted, and what was made stays", grants},
 	} {
 		t.Run(part.rule, func(t *testing.T) {
 			same := *w
@@ -60,6 +64,11 @@ func paper(w *world.World, name, set string) {
 // bundle writes a Bundle for the clusters of a set, or changes what it says.
 func bundle(w *world.World, name, set, text string, dependsOn ...fleet.BundleRef) {
 	w.T.Helper()
+	bundleWith(w, name, set, text, func(s *fleet.BundleSpec) { s.DependsOn = dependsOn })
+}
+
+func bundleWith(w *world.World, name, set, text string, change func(*fleet.BundleSpec)) {
+	w.T.Helper()
 	b := &fleet.Bundle{}
 	key := client.ObjectKey{Namespace: world.Workspace, Name: name}
 	missing := client.IgnoreNotFound(w.Hub.Client.Get(context.Background(), key, b)) == nil && b.Name == ""
@@ -67,7 +76,7 @@ func bundle(w *world.World, name, set, text string, dependsOn ...fleet.BundleRef
 	b.Namespace, b.Name = key.Namespace, key.Name
 	b.Spec.Resources = []fleet.BundleResource{{Name: "state.yaml", Content: configMap(name, text)}}
 	b.Spec.Targets = []fleet.BundleTarget{{Name: set, ClusterSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"set": set}}}}
-	b.Spec.DependsOn = dependsOn
+	change(&b.Spec)
 	if b.Labels == nil {
 		b.Labels = map[string]string{"set": set}
 	}

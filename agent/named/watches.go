@@ -1,4 +1,6 @@
-package rendering
+// Package named watches single objects by their names, for those who read one again when it has changed: values that come from
+// it, or an output that looks at it.
+package named
 
 import (
 	"context"
@@ -11,14 +13,28 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
 	"flotilla.io/flotilla/agent/tenant"
 )
 
-// Watches tells when an object changes that values come from. Each is watched by its name, metadata only, as the tenant.
-// Its methods may be called at the same time.
+// Object is an object on the cluster; its namespace is "" where it is in none.
+type Object struct {
+	Kind            schema.GroupVersionKind
+	Namespace, Name string
+}
+
+func (o Object) String() string {
+	if o.Namespace == "" {
+		return o.Kind.Kind + " " + o.Name
+	}
+	return fmt.Sprintf("%s %s/%s", o.Kind.Kind, o.Namespace, o.Name)
+}
+
+// Watches tells when an object changes. Each is watched by its name, metadata only, as the tenant. Its methods may be called at
+// the same time.
 type Watches struct {
 	ctx     context.Context
 	tenants *tenant.Tenants
@@ -30,7 +46,10 @@ type Watches struct {
 	running map[watched]*watching
 }
 
-type watched struct{ account, kind, namespace, name string }
+type watched struct {
+	account string
+	Object
+}
 
 type watching struct {
 	cancel  context.CancelFunc
@@ -45,16 +64,17 @@ func NewWatches(ctx context.Context, tenants *tenant.Tenants, notify func(deploy
 	}
 }
 
-// Want replaces what is watched for a deployment.
-func (w *Watches) Want(deployment string, t *tenant.Tenant, sources []Source) {
+// Want replaces what is watched for a deployment. It returns false when one cannot be watched, since the cluster does not serve its
+// kind: who wants it has to ask again.
+func (w *Watches) Want(deployment string, t *tenant.Tenant, objects []Object) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	wanted := map[watched]bool{}
-	for _, s := range sources {
-		wanted[watched{t.ServiceAccount, s.Kind, s.Namespace, s.Name}] = true
+	for _, o := range objects {
+		wanted[watched{t.ServiceAccount, o}] = true
 	}
-	if maps.Equal(w.wants[deployment], wanted) {
-		return
+	if maps.Equal(w.wants[deployment], wanted) && w.allRun(wanted) {
+		return true
 	}
 	w.wants[deployment] = wanted
 	if len(wanted) == 0 {
@@ -70,11 +90,22 @@ func (w *Watches) Want(deployment string, t *tenant.Tenant, sources []Source) {
 			delete(w.running, key)
 		}
 	}
-	for key := range all {
+	for key := range wanted {
 		if w.running[key] == nil {
 			w.start(key, t)
 		}
 	}
+	return w.allRun(wanted)
+}
+
+// allRun tells whether each is watched; one whose kind the cluster did not serve is not.
+func (w *Watches) allRun(wanted map[watched]bool) bool {
+	for key := range wanted {
+		if w.running[key] == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // Moved tells whether any of a deployment's objects may have changed since the last call.
@@ -109,16 +140,15 @@ func (w *Watches) Problems(deployment string) []string {
 
 // start watches one object; w.mu is held.
 func (w *Watches) start(key watched, t *tenant.Tenant) {
+	kind, err := t.Kinds.Of(key.Kind)
+	if err != nil {
+		return
+	}
 	ctx, cancel := context.WithCancel(w.ctx)
 	one := &watching{cancel: cancel}
 	w.running[key] = one
-	kind, err := t.Kinds.Of(Source{Kind: key.kind}.kind())
-	if err != nil {
-		one.problem = err.Error()
-		return
-	}
-	objects := t.Meta(kind, key.namespace)
-	name := fields.OneTermEqualSelector(metav1.ObjectNameField, key.name).String()
+	objects := t.Meta(kind, key.Namespace)
+	name := fields.OneTermEqualSelector(metav1.ObjectNameField, key.Name).String()
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.FieldSelector = name
@@ -134,7 +164,7 @@ func (w *Watches) start(key watched, t *tenant.Tenant) {
 		},
 	}
 	r := cache.NewReflectorWithOptions(lw, &metav1.PartialObjectMetadata{}, told(func() { w.touch(key) }),
-		cache.ReflectorOptions{Name: "values", TypeDescription: key.kind})
+		cache.ReflectorOptions{Name: "named", TypeDescription: key.Kind.Kind})
 	go r.RunWithContext(ctx)
 }
 
@@ -143,8 +173,7 @@ func (w *Watches) note(key watched, one *watching, err error) {
 	defer w.mu.Unlock()
 	one.problem = ""
 	if apierrors.IsForbidden(err) {
-		one.problem = fmt.Sprintf("service account %s may not list and watch %s %s/%s: give it the right, or a change of the values in it is not seen",
-			key.account, key.kind, key.namespace, key.name)
+		one.problem = fmt.Sprintf("service account %s may not list and watch %s: give it the right, or a change of it is not seen", key.account, key.Object)
 	}
 }
 

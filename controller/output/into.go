@@ -1,0 +1,96 @@
+package output
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/target"
+)
+
+// Objects are the Secrets and ConfigMaps that a bundle's inputs are made into on a cluster, in the order in which they are named.
+func Objects(b *fleet.Bundle, given target.Given) ([]*unstructured.Unstructured, error) {
+	var out []*unstructured.Unstructured
+	for i := range b.Spec.Inputs {
+		in := &b.Spec.Inputs[i]
+		if in.Into == nil {
+			continue
+		}
+		value, sensitive := given.Sensitive[in.Name]
+		if !sensitive {
+			value = given.Open[in.Name]
+		}
+		if value == nil {
+			continue // optional, and not there
+		}
+		if sensitive && in.Into.Kind != "Secret" {
+			return nil, fmt.Errorf("inputs[%d].into (%s): the value is sensitive: make it a Secret", i, in.Name)
+		}
+		data, err := dataOf(in, value)
+		if err != nil {
+			return nil, fmt.Errorf("inputs[%d].into (%s): %w", i, in.Name, err)
+		}
+		if out, err = add(out, in.Into, data); err != nil {
+			return nil, fmt.Errorf("inputs[%d].into (%s): %w", i, in.Name, err)
+		}
+	}
+	return out, nil
+}
+
+// dataOf are the keys of the object with their texts: a text as it is, everything else as JSON.
+func dataOf(in *fleet.Input, value any) (map[string]string, error) {
+	if in.Into.Key != "" {
+		return map[string]string{in.Into.Key: text(value)}, nil
+	}
+	keys, ok := value.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("key is missing: the value is no map whose keys could be taken")
+	}
+	data := map[string]string{}
+	for key, one := range keys {
+		data[key] = text(one)
+	}
+	return data, nil
+}
+
+func text(value any) string {
+	if text, ok := value.(string); ok {
+		return text
+	}
+	data, err := json.Marshal(value)
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}
+
+// add puts the data into an object of the list, or into a new one.
+func add(list []*unstructured.Unstructured, into *fleet.InputInto, data map[string]string) ([]*unstructured.Unstructured, error) {
+	i := slices.IndexFunc(list, func(u *unstructured.Unstructured) bool {
+		return u.GetKind() == into.Kind && u.GetNamespace() == into.Namespace && u.GetName() == into.Name
+	})
+	if i < 0 {
+		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": into.Kind, "data": map[string]any{}}}
+		u.SetName(into.Name)
+		u.SetNamespace(into.Namespace)
+		if into.Kind == "Secret" && into.Type != "" {
+			u.Object["type"] = into.Type
+		}
+		list, i = append(list, u), len(list)
+	}
+	have := list[i].Object["data"].(map[string]any)
+	for key, value := range data {
+		if _, twice := have[key]; twice {
+			return nil, fmt.Errorf("%s %s has key %q from another input already", into.Kind, into.Name, key)
+		}
+		if into.Kind == "Secret" {
+			value = base64.StdEncoding.EncodeToString([]byte(value))
+		}
+		have[key] = value
+	}
+	return list, nil
+}

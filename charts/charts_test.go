@@ -2,10 +2,8 @@ package charts
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,9 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "rewrite golden files from the current output")
+	"flotilla.io/flotilla/integrationtests/golden"
+)
 
 const namespace = "cattle-fleet-system"
 
@@ -138,16 +136,7 @@ func TestChartsAsTheyAreInstalled(t *testing.T) {
 				must(t, err)
 				fmt.Fprintf(&got, "---\n%s", data)
 			}
-			golden := filepath.Join("testdata", row.golden+".golden.yaml")
-			if *update {
-				must(t, os.WriteFile(golden, got.Bytes(), 0o644))
-				return
-			}
-			want, err := os.ReadFile(golden)
-			must(t, err)
-			if !bytes.Equal(got.Bytes(), want) {
-				t.Errorf("%s is stale; rerun this package with -update and read the diff", golden)
-			}
+			golden.Compare(t, filepath.Join("testdata", row.golden+".golden.yaml"), got.Bytes())
 		})
 	}
 }

@@ -3,7 +3,6 @@ package examples
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,10 +17,9 @@ import (
 	"flotilla.io/flotilla/bundle/reader"
 	"flotilla.io/flotilla/bundle/render"
 	"flotilla.io/flotilla/bundle/source"
+	"flotilla.io/flotilla/integrationtests/golden"
 	"flotilla.io/flotilla/pipeline"
 )
-
-var update = flag.Bool("update", false, "rewrite features/*/expected from what clusters get now")
 
 // kubernetes is the version of the clusters.
 const kubernetes = "v1.37.2"
@@ -59,7 +57,7 @@ func checkFeature(t *testing.T, dir string) {
 		write(t, expected[outcome.Cluster], outcome)
 	}
 	for cluster, got := range expected {
-		compare(t, filepath.Join(dir, "expected", cluster+".yaml"), got.Bytes())
+		golden.Compare(t, filepath.Join(dir, "expected", cluster+".yaml"), got.Bytes())
 	}
 	refuseStale(t, filepath.Join(dir, "expected"), expected)
 }
@@ -119,19 +117,6 @@ func comments(t *testing.T, o preview.Outcome) string {
 	data, err := yaml.Marshal(settings)
 	must(t, err)
 	return "#   " + strings.ReplaceAll(strings.TrimSpace(string(data)), "\n", "\n#   ") + "\n"
-}
-
-func compare(t *testing.T, file string, got []byte) {
-	if *update {
-		must(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		must(t, os.WriteFile(file, got, 0o644))
-		return
-	}
-	want, err := os.ReadFile(file)
-	must(t, err)
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is stale; run go test ./examples -update and read the diff\ngot:\n%s\nwant:\n%s", file, got, want)
-	}
 }
 
 // refuseStale finds what is expected of clusters that there are not.

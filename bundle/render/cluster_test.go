@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/integrationtests/golden"
 )
 
 // onCluster is the cluster.yaml of a case.
@@ -62,7 +63,7 @@ func TestOnCluster(t *testing.T) {
 			})
 			must(t, err)
 			compareSection(t, archive, "want", string(hidden.ReplaceAll(print(t, out), []byte("(hidden)"))))
-			if *update {
+			if golden.Updating() {
 				must(t, os.WriteFile(file, txtar.Format(archive), 0o644))
 			}
 		})
@@ -75,7 +76,7 @@ var hidden = regexp.MustCompile(`(LS0tLS1CRUdJTi\w+=*|\b[A-Za-z0-9]{16,}={0,2}|\
 func compareSection(t *testing.T, archive *txtar.Archive, name, got string) {
 	t.Helper()
 	want := section(archive, name)
-	if *update {
+	if golden.Updating() {
 		want.Data = []byte(got)
 	} else if got != string(want.Data) {
 		t.Errorf("%s is stale; rerun this package with -update and read the diff\ngot:\n%s\nwant:\n%s", name, got, want.Data)

@@ -3,7 +3,6 @@ package render
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,9 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/integrationtests/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files from the current output")
 
 // setting is the options.yaml of a case: what the reader and the target would have found out.
 type setting struct {
@@ -49,7 +47,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareGolden(t, filepath.Join(dir, "want.golden"), print(t, out))
+			golden.Compare(t, filepath.Join(dir, "want.golden"), print(t, out))
 		})
 	}
 }
@@ -66,7 +64,7 @@ func TestBroken(t *testing.T) {
 			}
 			got := []byte(reason(err) + "\n" + err.Error() + "\n")
 			want := section(archive, "want")
-			if *update {
+			if golden.Updating() {
 				want.Data = got
 				must(t, os.WriteFile(file, txtar.Format(archive), 0o644))
 			} else if !bytes.Equal(got, want.Data) {
@@ -126,14 +124,6 @@ func print(t *testing.T, out *Output) []byte {
 		fmt.Fprintf(&text, "---\n%s", data)
 	}
 	return text.Bytes()
-}
-
-func compareGolden(t *testing.T, golden string, got []byte) {
-	if *update {
-		must(t, os.WriteFile(golden, got, 0o644))
-	} else if want := read(t, golden); !bytes.Equal(got, want) {
-		t.Errorf("%s is stale; rerun this package with -update and read the diff\ngot:\n%s\nwant:\n%s", golden, got, want)
-	}
 }
 
 func readSetting(t *testing.T, data []byte) setting {

@@ -74,20 +74,27 @@ func stringMap(name string, pick func(o *v1alpha1.BundleDeploymentOptions) *map[
 			*pick(o) = map[string]string{"shared": place, key(place): place}
 		},
 		func(o *v1alpha1.BundleDeploymentOptions) any { return *pick(o) },
-		func(places []string) any {
-			want := map[string]string{"shared": last(places).(string)}
-			for _, place := range places {
-				want[key(place)] = place
-			}
-			return want
-		},
-		func(places []string) map[string]string {
-			want := map[string]string{name + ".shared": last(places).(string)}
-			for _, place := range places {
-				want[name+"."+key(place)] = place
-			}
-			return want
-		}}
+		func(places []string) any { return united("", places) },
+		func(places []string) map[string]string { return united(name+".", places) },
+	}
+}
+
+// united is what comes of maps of which each place has one with a key of its own and one that all have; prefix begins the keys.
+func united(prefix string, places []string) map[string]string {
+	want := map[string]string{prefix + "shared": last(places).(string)}
+	for _, place := range places {
+		want[prefix+key(place)] = place
+	}
+	return want
+}
+
+// unitedValues are the same among values.
+func unitedValues(places []string) any {
+	want := map[string]any{}
+	for key, place := range united("", places) {
+		want[key] = place
+	}
+	return want
 }
 
 func key(place string) string { return strings.ReplaceAll(place, " ", "-") }
@@ -119,20 +126,7 @@ func fields() []field {
 			helm(o).TemplateValues = map[string]string{"shared": place, key(place): place}
 		},
 			func(o *options) any { return values(o) }, // they are values by then
-			func(in []string) any {
-				want := map[string]any{"shared": last(in)}
-				for _, place := range in {
-					want[key(place)] = place
-				}
-				return want
-			},
-			func(in []string) map[string]string {
-				want := map[string]string{"helm.templateValues.shared": last(in).(string)}
-				for _, place := range in {
-					want["helm.templateValues."+key(place)] = place
-				}
-				return want
-			}},
+			unitedValues, func(in []string) map[string]string { return united("helm.templateValues.", in) }},
 		{"forceSyncGeneration", func(o *options, place string) { o.ForceSyncGeneration = int64(slices.Index(places, place) + 1) },
 			func(o *options) any { return o.ForceSyncGeneration },
 			func(in []string) any { return int64(slices.Index(places, last(in).(string)) + 1) }, lastAt("forceSyncGeneration")},
@@ -159,20 +153,7 @@ func fields() []field {
 			values(o)["image"] = map[string]any{"tag": map[string]any{"shared": place, key(place): place}}
 		},
 			func(o *options) any { return values(o)["image"].(map[string]any)["tag"] },
-			func(in []string) any {
-				want := map[string]any{"shared": last(in)}
-				for _, place := range in {
-					want[key(place)] = place
-				}
-				return want
-			},
-			func(in []string) map[string]string {
-				want := map[string]string{"helm.values.image.tag.shared": last(in).(string)}
-				for _, place := range in {
-					want["helm.values.image.tag."+key(place)] = place
-				}
-				return want
-			}},
+			unitedValues, func(in []string) map[string]string { return united("helm.values.image.tag.", in) }},
 		{"a map over a scalar, and a scalar over a map", func(o *options, place string) {
 			values(o)["port"] = map[string]any{"number": place}
 			if place == "target prod" || place == "customization two" {

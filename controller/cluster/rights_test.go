@@ -1,10 +1,7 @@
 package cluster_test
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,9 +18,8 @@ import (
 
 	flotilla "flotilla.io/flotilla/api/flotilla/v1alpha1"
 	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/integrationtests/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files from the current output")
 
 // fixture is a cluster that has joined, and another one to attack.
 type fixture struct {
@@ -80,17 +76,7 @@ func TestRightsOnTheHub(t *testing.T) {
 			review := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: row.namespace}}
 			must(t, row.as.Create(t.Context(), review))
 			got := []byte(strings.ReplaceAll(rules(review.Status), f.account, "<its own account>"))
-			golden := filepath.Join("testdata", "rights", row.golden+".golden")
-			if *update {
-				must(t, os.MkdirAll(filepath.Dir(golden), 0o755))
-				must(t, os.WriteFile(golden, got, 0o644))
-				return
-			}
-			want, err := os.ReadFile(golden)
-			must(t, err)
-			if !bytes.Equal(got, want) {
-				t.Errorf("%s is stale; rerun this package with -update and read the diff\ngot:\n%s\nwant:\n%s", golden, got, want)
-			}
+			golden.Compare(t, filepath.Join("testdata", "rights", row.golden+".golden"), got)
 		})
 	}
 }

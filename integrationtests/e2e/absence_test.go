@@ -230,7 +230,35 @@ func quiet(w *world.World, clusters ...string) {
 	}
 }
 
+// outOfSync brings what stays out of sync: a drift that nobody puts back, a Deployment that no node takes, a chart that does not render.
+func outOfSync(w *world.World) {
+	w.GitRepo("out", w.Repo("out", map[string]string{
+		"drift/fleet.yaml": "defaultNamespace: out\n", "drift/c.yaml": configMap("drift", "good"),
+		"stuck/fleet.yaml": "defaultNamespace: out\n",
+		"stuck/d.yaml": `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: stuck}
+spec:
+  progressDeadlineSeconds: 3600
+  selector: {matchLabels: {app: stuck}}
+  template:
+    metadata: {labels: {app: stuck}}
+    spec: {nodeSelector: {no: such-node}, containers: [{name: c, image: stuck}]}
+`,
+		"broken/fleet.yaml": "defaultNamespace: out\n", "broken/Chart.yaml": "apiVersion: v2\nname: broken\nversion: 1.0.0\n",
+		"broken/templates/c.yaml": "{{ .Values.none.deeper }}\n",
+	}), func(s *fleet.GitRepoSpec) {
+		s.Paths, s.Targets = []string{"drift", "stuck", "broken"}, everyone()
+	})
+	w.Settled("out-drift")
+	w.Kubectl("production", "-n", "out", "patch", "configmap", "drift", "--type=merge", "-p", `{"data":{"text":"changed"}}`)
+	holds(w, "what is out of sync", func() string { return w.Kubectl("hub", "get", "bundles", "-A") },
+		"Modified(1) [Cluster fleet-default/production]", "NotReady(2) [Cluster fleet-default/development]", "RenderFailed: in broken")
+}
+
+// aSettledFleetIsSilent, and so is one whose bundles are out of sync: looking again is no reason to write again.
 func aSettledFleetIsSilent(w *world.World) {
+	outOfSync(w)
 	w.Settled("company-apps-apps-web", "company-apps-apps-api-service-production", "pushed-app", "renamed-new", "kept-app")
 	time.Sleep(15 * time.Second) // the last reports and roll-ups
 	before := renderings(w)

@@ -254,6 +254,9 @@ const (
 	ReasonImporting = "Importing"
 )
 
+// ReasonReading of condition Reconciling: a commit is being read, which takes a while. Flotilla.
+const ReasonReading = "Reading"
+
 // ReasonApplying of condition Deployed: the order came, and its objects are being applied. Flotilla.
 const ReasonApplying = "Applying"
 

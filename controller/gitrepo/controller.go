@@ -133,6 +133,7 @@ type run struct {
 	problems []string // what concerns single bundles; they keep their last good state
 	ignored  []string // fields that have no effect yet
 	idle     []string // charts and kustomizations that no bundle takes up
+	end      func()   // ends what says that the reading takes long; nil before that began
 }
 
 // failure is an error with the reason that the condition shows.
@@ -166,6 +167,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	defer cancel()
 	began := time.Now()
 	err := r.walk(walkCtx, in)
+	if in.end != nil {
+		in.end()
+	}
 	countRead(in, began, err)
 	return r.finish(ctx, in, err)
 }
@@ -200,6 +204,7 @@ func (r *Reconciler) look(ctx context.Context, in *run) error {
 	if r.isRead(in) {
 		return errUnchanged
 	}
+	in.end = r.sayWhenSlow(ctx, in)
 	return nil
 }
 
@@ -333,6 +338,9 @@ func (r *Reconciler) fail(in *run, now *fleet.GitRepo, err error) {
 	}
 	now.Status.ObservedGeneration = in.repo.Generation
 	now.Status.GitJobStatus = fleet.GitJobFailed
+	if fleet.ConditionIs(now.Status.Conditions, fleet.ConditionReconciling, "True") {
+		set(now, fleet.ConditionReconciling, "False", "", "")
+	}
 	if fleet.SetCondition(&now.Status.Conditions, fleet.ConditionStalled, "True", reason, message) {
 		r.Events.Eventf(now, nil, corev1.EventTypeWarning, reason, "Fetch", "%s", message)
 	}

@@ -193,3 +193,8 @@ func shorten(text string, limit int) string {
 	}
 	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
+
+// Explain turns what a conversation with a server ended with into an Error about where, without the credentials of auth.
+func Explain(where string, auth Auth, err error) *Error {
+	return (&location{display: where, auth: auth}).explain(err)
+}

@@ -45,21 +45,10 @@ type Resolved struct {
 // GitRepo resolves what a GitRepo leaves to its workspace, and judges it. What it refuses is a *Refusal.
 func (r *Rules) GitRepo(repo *fleet.GitRepo) (Resolved, error) {
 	out := Resolved{Spec: *repo.Spec.DeepCopy()}
-	var used []string
-	for _, d := range []struct {
-		field string
-		value *string
-		from  entry
-	}{
+	out.Defaults = fillIn([]defaulted{
 		{"serviceAccount", &out.Spec.ServiceAccount, r.account},
 		{"clientSecretName", &out.Spec.ClientSecretName, r.secret},
-	} {
-		if *d.value == "" && d.from.value != "" {
-			*d.value = d.from.value
-			used = append(used, fmt.Sprintf("%s %s is the default of %s", d.field, d.from.value, d.from.from))
-		}
-	}
-	out.Defaults = strings.Join(used, "; ")
+	})
 	no := &Refusal{Object: fmt.Sprintf("GitRepo %s/%s", repo.Namespace, repo.Name)}
 	if spec := &out.Spec; !r.repos.matches(spec.Repo) {
 		no.add("spec.repo %s matches none of %s%s", spec.Repo, r.repos, r.repos.broken())
@@ -74,6 +63,25 @@ func (r *Rules) GitRepo(repo *fleet.GitRepo) (Resolved, error) {
 		r.target(no, fmt.Sprintf("spec.targets[%d] (%s)", i, t.Name), &t.BundleDeploymentOptions)
 	}
 	return out, no.asError()
+}
+
+// defaulted is a field and what it is where the spec leaves it out.
+type defaulted struct {
+	field string
+	value *string
+	from  entry
+}
+
+// fillIn fills in defaults and says which.
+func fillIn(fields []defaulted) string {
+	var used []string
+	for _, d := range fields {
+		if *d.value == "" && d.from.value != "" {
+			*d.value = d.from.value
+			used = append(used, fmt.Sprintf("%s %s is the default of %s", d.field, d.from.value, d.from.from))
+		}
+	}
+	return strings.Join(used, "; ")
 }
 
 // Bundle judges a Bundle, whoever wrote it: a file in a repository must not ask for what its GitRepo may not, and neither must a

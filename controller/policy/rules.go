@@ -1,4 +1,4 @@
-// Package policy knows what the administrator of a workspace lets GitRepos and Bundles do: the GitRepoRestrictions and
+// Package policy knows what the administrator of a workspace lets GitRepos, HelmOps and Bundles do: the GitRepoRestrictions and
 // Policies of a namespace, taken together.
 //
 // Lists are joined, sorted by the name of the object they are from; of defaults the first counts, and one of a
@@ -29,6 +29,8 @@ type Rules struct {
 
 	account, secret entry // what GitRepos have that name none
 
+	helmOps helmOpRules
+
 	requireAccount string // the first Policy that requires one; "" none
 	mayCreate      bool   // a Policy lets namespaces be created although accounts are required
 }
@@ -58,7 +60,7 @@ func New(restrictions []fleet.GitRepoRestriction, policies []fleet.Policy) *Rule
 
 // String names the rules: what differs is called otherwise.
 func (r *Rules) String() string {
-	return fmt.Sprint(r.accounts, r.secrets, r.repos, r.namespaces, metav1.FormatLabelSelector(r.selector), r.account, r.secret, r.requireAccount, r.mayCreate)
+	return fmt.Sprint(r.accounts, r.secrets, r.repos, r.namespaces, metav1.FormatLabelSelector(r.selector), r.account, r.secret, r.requireAccount, r.mayCreate, r.helmOps)
 }
 
 func byName[T any](in []T, name func(T) string) []T {
@@ -86,6 +88,7 @@ func (r *Rules) add(p *fleet.Policy) {
 	if p.RequireServiceAccount && r.requireAccount == "" {
 		r.requireAccount = from
 	}
+	r.helmOps.add(from, p.HelmOp)
 	if p.GitRepo == nil {
 		return
 	}

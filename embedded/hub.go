@@ -95,7 +95,7 @@ func (h *Hub) arguments(account string) []string {
 	webhook, metrics := cmp.Or(h.opts.WebhookAddr, "127.0.0.1:0"), cmp.Or(h.opts.MetricsAddr, "127.0.0.1:0")
 	args := []string{
 		"--kubeconfig", account, "--data-dir", filepath.Join(h.opts.Dir, "data"), "--api-server-url", h.opts.APIServerURL,
-		"--webhook-addr", webhook, "--metrics-addr", metrics, "--leader-elect=false",
+		"--webhook-addr", webhook, "--metrics-addr", metrics, "--leader-elect=false", "--fetch-from-this-machine",
 	}
 	if h.opts.LeaseSeconds > 0 {
 		args = append(args, "--lease-seconds", fmt.Sprint(h.opts.LeaseSeconds))

@@ -47,7 +47,7 @@ func checkFeature(t *testing.T, dir string) {
 	fleet := preview.Fleet{Capabilities: render.Capabilities{KubernetesVersion: kubernetes, APIs: render.BuiltIn()}}
 	fleet.Clusters, fleet.Groups, err = pipeline.ParseClusters(read(t, filepath.Join(dir, "clusters.yaml")))
 	must(t, err)
-	shown, err := preview.Show(t.Context(), tree, repo, fleet)
+	shown, err := preview.Show(t.Context(), tree, repo, nil, fleet)
 	must(t, err)
 	expected := map[string]*bytes.Buffer{}
 	for _, c := range fleet.Clusters {

@@ -93,9 +93,6 @@ type placed struct {
 
 // begin finds out all that a deployment needs, before anything is changed.
 func (c *Cluster) begin(ctx context.Context, d Deployment) (*run, error) {
-	if err := d.served(); err != nil {
-		return nil, err
-	}
 	options := d.Object.Spec.Options
 	r := &run{Deployment: d, tenant: c.self, place: apply.PlacementOf(options), log: c.log, wanted: map[layer.Key]placed{}}
 	var err error

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,9 +24,9 @@ type Probe struct {
 
 // ReadOne reads a directory as one bundle, named test where its fleet.yaml gives no name. fleetYAML is a file of it that is
 // read in place of its fleet.yaml, "" for none.
-func ReadOne(dir, fleetYAML string) (*fleet.Bundle, error) {
+func ReadOne(ctx context.Context, dir, fleetYAML string, charts reader.Charts) (*fleet.Bundle, error) {
 	out := &Bundles{}
-	err := out.add(Source{FleetYAML: fleetYAML, DrivenBy: ":", Namespace: fleet.LocalWorkspace}, root{
+	err := out.add(ctx, Source{Charts: charts, FleetYAML: fleetYAML, DrivenBy: ":", Namespace: fleet.LocalWorkspace}, root{
 		dir: dir, name: "test", bundles: []fleet.BundlePath{{Base: ".", Options: fleetYAML}},
 	}, &reader.CommandLine{})
 	if err == nil {

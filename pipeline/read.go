@@ -7,6 +7,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -37,6 +38,7 @@ type Source struct {
 	// DrivenBy separates a path from such a file of its own; each path is then one bundle. "" looks for bundles below the paths.
 	DrivenBy string
 	Compress bool
+	Charts   reader.Charts // fetches charts from elsewhere
 }
 
 // Bundles are what was found.
@@ -49,7 +51,7 @@ type Bundles struct {
 }
 
 // Read reads the Bundles of a source. What is wrong with one of them stops no other.
-func Read(s Source) (*Bundles, error) {
+func Read(ctx context.Context, s Source) (*Bundles, error) {
 	given := &reader.CommandLine{}
 	if s.TargetsFile != "" {
 		data, err := os.ReadFile(s.TargetsFile)
@@ -66,7 +68,7 @@ func Read(s Source) (*Bundles, error) {
 	}
 	out := &Bundles{Whole: true}
 	for _, r := range roots {
-		if err := out.add(s, r, given); err != nil {
+		if err := out.add(ctx, s, r, given); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +82,7 @@ func Read(s Source) (*Bundles, error) {
 }
 
 // add reads the paths below one directory.
-func (b *Bundles) add(s Source, r root, given *reader.CommandLine) error {
+func (b *Bundles) add(ctx context.Context, s Source, r root, given *reader.CommandLine) error {
 	tree, err := source.Dir(r.dir)
 	if err != nil {
 		return err
@@ -88,6 +90,7 @@ func (b *Bundles) add(s Source, r root, given *reader.CommandLine) error {
 	repo := reader.Repo{Name: r.name, Namespace: s.Namespace, Spec: *s.Settings.DeepCopy(), Labels: s.Labels, CommandLine: given}
 	repo.Spec.Paths, repo.Spec.Bundles, repo.Spec.Targets = r.paths, r.bundles, nil
 	found, err := reader.Read(tree, repo)
+	reader.Fetch(ctx, found, s.Charts)
 	if err != nil {
 		b.Whole = false
 		b.Broken = append(b.Broken, err)

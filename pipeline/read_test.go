@@ -48,7 +48,7 @@ func TestNamesFollowFromPaths(t *testing.T) {
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			in(t, "work", map[string]string{"work/web/x.yaml": object, "work/Web/x.yaml": object, "side/x.yaml": object})
-			found, err := Read(Source{Name: c.name, Paths: c.paths, Namespace: "fleet-local"})
+			found, err := Read(t.Context(), Source{Name: c.name, Paths: c.paths, Namespace: "fleet-local"})
 			must(t, err)
 			var names []string
 			for _, b := range found.All {
@@ -63,7 +63,7 @@ func TestNamesFollowFromPaths(t *testing.T) {
 
 func TestWhatIsReadInDoubtIsNotWhole(t *testing.T) {
 	in(t, "", map[string]string{"web/x.yaml": object})
-	found, err := Read(Source{Name: "shop", Paths: []string{"web", "gone"}})
+	found, err := Read(t.Context(), Source{Name: "shop", Paths: []string{"web", "gone"}})
 	must(t, err)
 	if found.Whole || len(found.All) != 1 || len(found.Broken) != 1 {
 		t.Errorf("whole %t, %d bundles, %v", found.Whole, len(found.All), found.Broken)
@@ -72,7 +72,7 @@ func TestWhatIsReadInDoubtIsNotWhole(t *testing.T) {
 
 func TestTwoOfOneName(t *testing.T) {
 	in(t, "work", map[string]string{"work/x.yaml": object, "side/fleet.yaml": "name: shop\n", "side/x.yaml": object})
-	if _, err := Read(Source{Name: "shop", Paths: []string{".", "../side"}}); err == nil || !strings.Contains(err.Error(), `two of the paths make bundle "shop"`) {
+	if _, err := Read(t.Context(), Source{Name: "shop", Paths: []string{".", "../side"}}); err == nil || !strings.Contains(err.Error(), `two of the paths make bundle "shop"`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/bundle/preview"
 	"flotilla.io/flotilla/bundle/render"
-	"flotilla.io/flotilla/bundle/target"
 )
 
 // In puts objects that name no namespace into one, of a deployment that names none either.
@@ -34,22 +33,9 @@ func (d Deployment) input() render.Input {
 	return render.Input{Bundle: d.Object.Name, Files: d.Files, Options: d.Object.Spec.Options}
 }
 
-// served tells what of the options must not be passed over in silence.
-func (d Deployment) served() error {
-	for _, n := range target.NotServedOptions(&d.Object.Spec.Options) {
-		if n.Blocks {
-			return fmt.Errorf("%s is not served yet: %s", n.Field, n.Why)
-		}
-	}
-	return nil
-}
-
 // Render shows what would be deployed, without a cluster: namespaces are as they were written, since only a cluster knows
 // which kinds have one. Notes tell what a cluster may get otherwise.
 func Render(ctx context.Context, d Deployment, caps *render.Capabilities) (objects []*unstructured.Unstructured, notes []string, err error) {
-	if err = d.served(); err != nil {
-		return nil, nil, fmt.Errorf("bundle %s: %w", d.Object.Name, err)
-	}
 	out, err := render.Sketch(ctx, d.input(), caps)
 	if err != nil {
 		return nil, nil, fmt.Errorf("bundle %s: %w", d.Object.Name, err)

@@ -147,6 +147,9 @@ const ImportIntoAnnotation = "flotilla.io/import-into"
 // PathAnnotation on a Bundle is its directory in the repository. Flotilla.
 const PathAnnotation = "flotilla.io/path"
 
+// ChartsAnnotation on a Bundle tells which versions of charts from elsewhere it has: "https://charts.example.com/web 1.2.3". Flotilla.
+const ChartsAnnotation = "flotilla.io/charts"
+
 // Finalizers, as Fleet names them. BundleDeployments have none of ours; Fleet's is dropped where it is found.
 const (
 	// GitRepoFinalizer on GitRepos.

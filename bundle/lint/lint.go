@@ -47,11 +47,13 @@ type Result struct {
 	Bundles  int
 }
 
-// Check checks the tree as the GitRepo reads it. caps are what charts see of the made-up clusters.
-func Check(ctx context.Context, tree reader.Tree, repo reader.Repo, caps render.Capabilities) (Result, error) {
+// Check checks the tree as the GitRepo reads it. caps are what charts see of the made-up clusters, and
+// charts fetches those from elsewhere.
+func Check(ctx context.Context, tree reader.Tree, repo reader.Repo, charts reader.Charts, caps render.Capabilities) (Result, error) {
 	l := &linter{tree: tree, caps: caps, seen: map[Problem]bool{}}
 	found, err := reader.Read(tree, repo)
 	l.errors(".", err)
+	reader.Fetch(ctx, found, charts)
 	for i := range found {
 		l.bundle(ctx, &found[i])
 		if err := ctx.Err(); err != nil {

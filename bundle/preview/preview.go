@@ -39,10 +39,11 @@ type Outcome struct {
 }
 
 // Show gives an outcome for each cluster and bundle, in the order of the clusters and then of the bundles' paths. The error is
-// what concerns all of them, or a bundle for every cluster; the rest is shown nevertheless. What several clusters would get
+// what concerns all of them, or a bundle for every cluster; the rest is shown nevertheless. charts fetches charts from elsewhere. What several clusters would get
 // alike is rendered once.
-func Show(ctx context.Context, tree reader.Tree, repo reader.Repo, fleet Fleet) ([]Outcome, error) {
+func Show(ctx context.Context, tree reader.Tree, repo reader.Repo, charts reader.Charts, fleet Fleet) ([]Outcome, error) {
 	found, err := reader.Read(tree, repo)
+	reader.Fetch(ctx, found, charts)
 	errs := []error{err}
 	var shown []*shown
 	for i := range found {

@@ -11,7 +11,6 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"flotilla.io/flotilla/bundle/fleetyaml"
-	"flotilla.io/flotilla/bundle/target"
 )
 
 // dependency is one that a chart names, with its place.
@@ -19,6 +18,7 @@ type dependency struct {
 	file             string
 	line, column     int
 	name, repository string
+	version          string
 }
 
 // local is the directory of a dependency that stands in the repository; ok is false for others.
@@ -34,13 +34,13 @@ func (r *reading) dependenciesOf(dir string) (all []dependency) {
 		file := path.Join(dir, name)
 		data, err := fs.ReadFile(r.tree, file)
 		var chart struct {
-			Dependencies []struct{ Name, Repository yaml.Node }
+			Dependencies []struct{ Name, Repository, Version yaml.Node }
 		}
 		if err != nil || yaml.Unmarshal(data, &chart) != nil {
 			continue
 		}
 		for _, d := range chart.Dependencies {
-			all = append(all, dependency{file, d.Name.Line, d.Name.Column, d.Name.Value, d.Repository.Value})
+			all = append(all, dependency{file, d.Name.Line, d.Name.Column, d.Name.Value, d.Repository.Value, d.Version.Value})
 		}
 	}
 	return all
@@ -77,34 +77,4 @@ func (d dependency) fail(format string, args ...any) error {
 // updatesNone tells whether charts are taken as they are, with what lies in their charts directory.
 func (r *reading) updatesNone() bool {
 	return r.spec.Helm != nil && r.spec.Helm.DisableDependencyUpdate
-}
-
-// vendored notes dependencies of charts that are not in the repository: they are not fetched yet.
-func (r *reading) vendored() {
-	for _, dir := range r.found.uses {
-		for _, d := range r.dependenciesOf(dir) {
-			charts := path.Join(dir, "charts")
-			if _, local := d.local(); local && !r.updatesNone() || r.hasVendored(r.files.key(path.Join(charts, d.name))) {
-				continue
-			}
-			r.found.NotServed = append(r.found.NotServed, target.Unserved{
-				Field:  fmt.Sprintf("%s:%d: dependency %s", d.file, d.line, d.name),
-				Blocks: true,
-				Why:    "dependencies are not yet fetched; run helm dependency update and commit " + charts,
-			})
-		}
-	}
-}
-
-// hasVendored tells whether a dependency is there, as a directory or packed.
-func (r *reading) hasVendored(key string) bool {
-	if _, unpacked := r.found.Files[path.Join(key, chartFile)]; unpacked {
-		return true
-	}
-	for name := range r.found.Files {
-		if strings.HasPrefix(name, key+"-") && strings.HasSuffix(name, ".tgz") {
-			return true
-		}
-	}
-	return false
 }

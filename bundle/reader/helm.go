@@ -9,6 +9,7 @@ import (
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/fleetyaml"
 	"flotilla.io/flotilla/bundle/fleetyaml/nearest"
+	"flotilla.io/flotilla/bundle/source/charts"
 	"flotilla.io/flotilla/bundle/target"
 )
 
@@ -88,25 +89,13 @@ func (r *reading) yamlBeside(name string) string {
 	return nearest.Hint(path.Clean(name), names)
 }
 
-// fetches tells whether a chart is to be fetched from elsewhere for some cluster.
-func fetches(spec *v1alpha1.BundleSpec) bool {
-	remote := func(o *v1alpha1.BundleDeploymentOptions) bool {
-		return o.Helm != nil && (o.Helm.Repo != "" || target.RemoteChart(o.Helm.Chart))
-	}
-	for i := range spec.Targets {
-		if remote(&spec.Targets[i].BundleDeploymentOptions) {
-			return true
-		}
-	}
-	return remote(&spec.BundleDeploymentOptions)
-}
-
 // charts checks that each chart in the repository is there, and takes up those outside of the bundle's directory.
 func (r *reading) charts() error {
 	var errs []error
+	base := over(charts.Ref{}, r.layers[0].options.Helm)
 	for _, l := range r.layers {
 		helm := l.options.Helm
-		if helm == nil || helm.Chart == "" || helm.Repo != "" || target.RemoteChart(helm.Chart) {
+		if helm == nil || helm.Chart == "" || isElsewhere(over(base, helm)) {
 			continue
 		}
 		dir := path.Join(r.place.dir, helm.Chart)

@@ -1,7 +1,7 @@
 // Package reader turns a tree of files into bundles, as a GitRepo asks: which directories are bundles, how they are named, which
 // files they have, and whom they are for.
 //
-// It is pure: a tree and a spec in, bundles out. Discovery and names are Fleet's, byte for byte. What stands wrongly in a file is
+// Reading is pure: a tree and a spec in, bundles out; Fetch then asks for the charts that they need from elsewhere. Discovery and names are Fleet's, byte for byte. What stands wrongly in a file is
 // an error of that one bundle; only what concerns all bundles is an error of Read.
 package reader
 
@@ -56,6 +56,9 @@ type Found struct {
 	TreeHash string
 	// NotServed are settings of the bundle's files that a Bundle has no field for and that have no effect yet.
 	NotServed []target.Unserved
+	// Wanted are charts from elsewhere; they are among Files once Fetch brought them, and Resolved are the versions that it found.
+	Wanted   []Wanted
+	Resolved []string
 	// Err says why this bundle cannot be deployed, with file and line. Other bundles are not concerned.
 	Err error
 
@@ -89,7 +92,7 @@ func Read(tree Tree, repo Repo) ([]Found, error) {
 	}
 	var found []Found
 	for _, r := range readings {
-		if r.end(taken); r.found.Err != nil || len(r.found.Files) > 0 || fetches(r.spec) {
+		if r.end(taken); r.found.Err != nil || len(r.found.Files) > 0 || len(r.found.Wanted) > 0 {
 			found = append(found, *r.found)
 		}
 	}
@@ -118,7 +121,7 @@ func begin(tree Tree, repo *Repo, p place) *reading {
 	r := &reading{tree: tree, repo: repo, place: p, found: &Found{Path: p.dir, Bundle: &v1alpha1.Bundle{}}}
 	r.files = &files{tree: tree, dir: p.dir, skip: map[string]bool{}, size: map[string]int64{}}
 	r.found.Bundle.Name, r.found.Bundle.Namespace = r.pathName(), repo.Namespace
-	r.walk(r.settings, r.targets, r.valuesFiles, r.charts, r.dependencies, r.kustomizations, r.patches)
+	r.walk(r.settings, r.targets, r.valuesFiles, r.charts, r.elsewhere, r.dependencies, r.kustomizations, r.patches)
 	return r
 }
 

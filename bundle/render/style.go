@@ -38,8 +38,8 @@ func detect(in Input) (style, error) {
 	return st, nil
 }
 
-// findChart looks where Fleet does: helm.chart (or helm.repo) as a directory of the bundle, the chart that was downloaded
-// for the helm options, the bundle's root.
+// findChart looks where Fleet does: the chart that was downloaded for the helm options, helm.chart (or helm.repo) as a directory of
+// the bundle, the bundle's root.
 func findChart(in Input) (string, error) {
 	helm := in.Options.Helm
 	if helm == nil || helm.Chart == "" && helm.Repo == "" {
@@ -52,11 +52,15 @@ func findChart(in Input) (string, error) {
 	if at == "" {
 		field, at = "helm.repo", helm.Repo
 	}
+	asked := helm.Chart + ":" + helm.Repo + ":" + helm.Version
+	if dir := downloadedChart(in.Files, asked); dir != "" {
+		return dir, nil
+	}
 	if dir := path.Clean(strings.TrimPrefix(at, "/")); has(in.Files, path.Join(dir, "Chart.yaml")) || strings.HasSuffix(dir, ".tgz") && has(in.Files, dir) {
 		return dir, nil
 	}
-	if dir := downloadedChart(in.Files, helm.Chart+":"+helm.Repo+":"+helm.Version); dir != "" {
-		return dir, nil
+	if helm.Repo != "" {
+		return "", &Error{ReasonPathMissing, field, fmt.Sprintf("the chart %s of %s is not among the bundle's files; charts are fetched for GitRepos, HelmOps and flotilla apply", strings.TrimSpace(helm.Chart+" "+helm.Version), helm.Repo)}
 	}
 	return "", &Error{ReasonPathMissing, field, fmt.Sprintf("no chart at %q in the bundle%s", at, candidates(in.Files, "Chart.yaml"))}
 }

@@ -39,41 +39,19 @@ func (l *list) add(set bool, field string, blocks bool, why string) {
 }
 
 // NotServed lists the fields that a bundle sets, in itself or in a target, and that have no effect yet.
-//
-// A blocking field of a customization concerns only the clusters that it matches: NotServedOptions of a Match tells.
 func NotServed(b *v1alpha1.Bundle) []Unserved {
 	var l list
-	l.options("spec", &b.Spec.BundleDeploymentOptions)
-	l.add(b.Spec.HelmOpOptions != nil, "spec.helmOpOptions", true, "charts are not yet fetched from Helm repositories")
+	empty := b.Spec.ContentsID == "" && len(b.Spec.Resources) == 0
+	l.add(b.Spec.HelmOpOptions != nil && empty, "spec.helmOpOptions", true, "a HelmOp has the chart of its bundle fetched; write a HelmOp")
 	l.add(b.Spec.RolloutStrategy != nil, "spec.rolloutStrategy", false, "a change goes to all clusters at once")
 	for i := range b.Spec.Targets {
 		t := &b.Spec.Targets[i]
 		path := fmt.Sprintf("spec.targets[%d] (%s)", i, t.Name)
-		l.options(path, &t.BundleDeploymentOptions)
 		const above = "it counts in the bundle only, not in a target, as in Fleet"
 		l.add(t.DeleteNamespace, path+".deleteNamespace", false, above)
 		l.add(t.DeleteCRDResources, path+".deleteCRDResources", false, above)
 	}
 	return l
-}
-
-// NotServedOptions lists the fields of options as they reach a cluster.
-func NotServedOptions(o *v1alpha1.BundleDeploymentOptions) []Unserved {
-	var l list
-	l.options("spec", o)
-	return l
-}
-
-func (l *list) options(path string, o *v1alpha1.BundleDeploymentOptions) {
-	if o.Helm != nil {
-		l.helm(path+".helm", o.Helm)
-	}
-}
-
-func (l *list) helm(path string, h *v1alpha1.HelmOptions) {
-	const remote = "charts are not yet fetched; put the chart into the repository"
-	l.add(h.Repo != "", path+".repo", true, remote)
-	l.add(h.Repo == "" && RemoteChart(h.Chart), path+".chart", true, remote)
 }
 
 // RemoteChart tells whether helm.chart names something to download, not a directory.
@@ -93,9 +71,6 @@ func NotServedGitRepo(s *v1alpha1.GitRepoSpec) []Unserved {
 	var l list
 	ssh := strings.HasPrefix(s.Repo, "ssh://") || strings.Contains(s.Repo, "@") && !strings.Contains(s.Repo, "://")
 	l.add(ssh, "spec.repo", true, "repositories are not yet fetched over SSH; use https://")
-	l.add(s.HelmSecretName != "", "spec.helmSecretName", false, "charts are not yet fetched")
-	l.add(s.HelmSecretNameForPaths != "", "spec.helmSecretNameForPaths", false, "charts are not yet fetched")
-	l.add(s.HelmRepoURLRegex != "", "spec.helmRepoURLRegex", false, "charts are not yet fetched")
 	l.add(s.ImageScanCommit != nil, "spec.imageScanCommit", false, "image tags are not yet written back")
 	l.add(s.ImageSyncInterval != nil, "spec.imageScanInterval", false, "image tags are not yet written back")
 	l.add(s.OCIRegistrySecret != "", "spec.ociRegistrySecret", false, "layers are kept on the hub, not yet in a registry")
@@ -105,8 +80,6 @@ func NotServedGitRepo(s *v1alpha1.GitRepoSpec) []Unserved {
 // NotServedKind tells of a kind that is not served yet; ok is false for those that are.
 func NotServedKind(kind string) (field Unserved, ok bool) {
 	switch kind {
-	case "HelmOp":
-		return Unserved{kind, false, "charts are not yet fetched from Helm repositories; nothing is deployed from it"}, true
 	case "ImageScan":
 		return Unserved{kind, false, "image tags are not yet written back"}, true
 	}

@@ -17,18 +17,17 @@ var served = strings.Fields(`
 	YAML Kustomize DefaultNamespace TargetNamespace ServiceAccount CreateNamespace ForceSyncGeneration KeepResources NamespaceLabels
 	NamespaceAnnotations DeleteCRDResources Overwrites Diff IgnoreOptions DeleteNamespace DownstreamResources AllowedTargetNamespaceSelector
 	DependsOn Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash Outputs Inputs
-	Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.ValuesFrom Helm.TemplateValues Helm.Force Helm.TimeoutSeconds Helm.WaitForJobs Helm.Atomic Helm.TakeOwnership Helm.MaxHistory
+	Helm.Chart Helm.Repo Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.ValuesFrom Helm.TemplateValues Helm.Force Helm.TimeoutSeconds Helm.WaitForJobs Helm.Atomic Helm.TakeOwnership Helm.MaxHistory
 	Helm.DisablePreProcess Helm.DisableDNS Helm.SkipSchemaValidation Helm.DisableDependencyUpdate
 	Repo Branch Revision ClientSecretName CABundle InsecureSkipTLSverify Paths PollingInterval KeepResources DeleteNamespace
-	CorrectDrift DisablePolling WebhookSecret Bundles`)
+	CorrectDrift DisablePolling WebhookSecret Bundles HelmSecretName HelmSecretNameForPaths HelmRepoURLRegex`)
 
 func TestEveryFieldIsServedOrTold(t *testing.T) {
 	var options v1alpha1.BundleDeploymentOptions
-	told := tellsEach(reflect.ValueOf(&options).Elem(), func() []Unserved { return NotServedOptions(&options) })
+	none := func() []Unserved { return nil }
+	told := tellsEach(reflect.ValueOf(&options).Elem(), none)
 	var h v1alpha1.HelmOptions
-	for name, tells := range tellsEach(reflect.ValueOf(&h).Elem(), func() []Unserved {
-		return NotServedOptions(&v1alpha1.BundleDeploymentOptions{Helm: &h})
-	}) {
+	for name, tells := range tellsEach(reflect.ValueOf(&h).Elem(), none) {
 		told["Helm."+name] = tells
 	}
 	var b v1alpha1.Bundle
@@ -85,37 +84,20 @@ func something(t reflect.Type) reflect.Value {
 }
 
 func TestNotServed(t *testing.T) {
-	type options = v1alpha1.BundleDeploymentOptions
-	for _, c := range []struct {
-		rule    string
-		options options
-		want    []string // "field", or "field!" when it blocks
-	}{
-		{"nothing set, nothing told", options{}, nil},
-		{"a chart in the repository is served", options{Helm: &v1alpha1.HelmOptions{Chart: "./chart"}}, nil},
-		{"a chart next door is served", options{Helm: &v1alpha1.HelmOptions{Chart: "../charts/web"}}, nil},
-		{"a chart by URL blocks", options{Helm: &v1alpha1.HelmOptions{Chart: "https://example.com/web-1.tgz"}}, []string{"spec.helm.chart!"}},
-		{"a chart by go-getter blocks", options{Helm: &v1alpha1.HelmOptions{Chart: "git::example.com/charts//web"}}, []string{"spec.helm.chart!"}},
-		{"a chart on GitHub blocks", options{Helm: &v1alpha1.HelmOptions{Chart: "github.com/acme/charts//web"}}, []string{"spec.helm.chart!"}},
-		{"a chart of a Helm repository blocks once", options{Helm: &v1alpha1.HelmOptions{Repo: "https://example.com", Chart: "web", Version: "1"}}, []string{"spec.helm.repo!"}},
-		{"values from the cluster are served", options{Helm: &v1alpha1.HelmOptions{ValuesFrom: []v1alpha1.ValuesFrom{{}}}}, nil},
-	} {
-		t.Run(c.rule, func(t *testing.T) {
-			if got := short(NotServedOptions(&c.options)); !slices.Equal(got, c.want) {
-				t.Errorf("got %v, want %v", got, c.want)
-			}
-		})
-	}
 	b := bundle("", []entry{{name: "eu", clusters: "*"}}, nil, nil)
 	b.Spec.RolloutStrategy = &v1alpha1.RolloutStrategy{}
-	b.Spec.Targets[0].Helm = &v1alpha1.HelmOptions{Repo: "https://example.com"}
 	b.Spec.Targets[0].DeleteCRDResources = true
-	want := []string{"spec.rolloutStrategy", "spec.targets[0] (eu).helm.repo!", "spec.targets[0] (eu).deleteCRDResources"}
+	b.Spec.HelmOpOptions = &v1alpha1.BundleHelmOptions{}
+	want := []string{"spec.helmOpOptions!", "spec.rolloutStrategy", "spec.targets[0] (eu).deleteCRDResources"}
 	if got := short(NotServed(b)); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if got := short(Blocking(NotServed(b))); len(got) != 1 {
 		t.Errorf("blocking: %v", got)
+	}
+	b.Spec.ContentsID = "s-1"
+	if got := short(Blocking(NotServed(b))); len(got) != 0 {
+		t.Errorf("the bundle of a HelmOp, with its chart, is served: %v", got)
 	}
 }
 
@@ -142,12 +124,12 @@ func TestNotServedGitRepo(t *testing.T) {
 }
 
 func TestNotServedKinds(t *testing.T) {
-	for kind, blocks := range map[string]bool{"HelmOp": false, "ImageScan": false} {
+	for kind, blocks := range map[string]bool{"ImageScan": false} {
 		if field, ok := NotServedKind(kind); !ok || field.Blocks != blocks || field.Why == "" {
 			t.Errorf("%s: %v, %v", kind, field, ok)
 		}
 	}
-	for _, kind := range []string{"GitRepo", "BundleNamespaceMapping", "GitRepoRestriction", "Policy", "Schedule"} {
+	for _, kind := range []string{"GitRepo", "HelmOp", "BundleNamespaceMapping", "GitRepoRestriction", "Policy", "Schedule"} {
 		if _, ok := NotServedKind(kind); ok {
 			t.Errorf("%s is served", kind)
 		}

@@ -28,6 +28,7 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/render/worker"
 	"flotilla.io/flotilla/bundle/source"
+	"flotilla.io/flotilla/bundle/source/charts"
 	"flotilla.io/flotilla/controller/besides"
 	"flotilla.io/flotilla/controller/bundle"
 	"flotilla.io/flotilla/controller/cluster"
@@ -35,6 +36,7 @@ import (
 	"flotilla.io/flotilla/controller/cluster/liveness"
 	"flotilla.io/flotilla/controller/content"
 	"flotilla.io/flotilla/controller/gitrepo"
+	"flotilla.io/flotilla/controller/helmop"
 	"flotilla.io/flotilla/controller/hub"
 	"flotilla.io/flotilla/controller/keys"
 	fleetmetrics "flotilla.io/flotilla/controller/metrics"
@@ -62,7 +64,7 @@ type options struct {
 	apiServerURL, apiServerCA string
 	pullSecrets               []string
 	leaseSeconds              int32
-	leaderElect, dial         bool
+	leaderElect, dial, local  bool
 	ignoreLabels              bool
 }
 
@@ -107,7 +109,7 @@ func command() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "the hub's API server; by default the cluster that this runs in")
-	f.StringVar(&o.dataDir, "data-dir", filepath.Join(os.TempDir(), "flotilla-controller"), "keeps mirrors of Git repositories; may be lost")
+	f.StringVar(&o.dataDir, "data-dir", filepath.Join(os.TempDir(), "flotilla-controller"), "keeps mirrors of Git repositories, and charts; may be lost")
 	f.StringVar(&o.webhookAddr, "webhook-addr", ":8080", "hears pushes of Git servers")
 	f.StringVar(&o.metricsAddr, "metrics-addr", ":8081", "serves /metrics; 0 turns it off")
 	f.StringVar(&o.apiServerURL, "api-server-url", "", "the hub's address as agents reach it; by default that of --kubeconfig")
@@ -116,6 +118,7 @@ func command() *cobra.Command {
 	f.BoolVar(&o.ignoreLabels, "ignore-cluster-registration-labels", false, "make Clusters without the labels that agents ask for")
 	f.BoolVar(&o.dial, "import-clusters", true, "install agents on Clusters that name a kubeconfig: the one case in which the hub dials into a cluster")
 	f.StringSliceVar(&o.pullSecrets, "agent-pull-secret", nil, "Secret of "+fleet.SystemNamespace+" with credentials for a registry, copied to those Clusters; may be given more than once")
+	f.BoolVar(&o.local, "fetch-from-this-machine", false, "let charts be fetched from loopback addresses: for a hub that stands beside its sources on one machine")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the leader's lease")
 	return cmd
 }
@@ -223,10 +226,14 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 	if err := status.Index(mgr); err != nil {
 		return err
 	}
+	fetcher := charts.New(charts.Options{Dir: filepath.Join(o.dataDir, "charts"), Local: o.local})
 	for _, set := range []func(ctrl.Manager) error{
 		(&gitrepo.Reconciler{
 			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store, Events: mgr.GetEventRecorder("flotilla-gitrepo"),
-			Mirrors: source.NewMirrors(filepath.Join(o.dataDir, "mirrors")), Pushed: hook.Pushed(),
+			Mirrors: source.NewMirrors(filepath.Join(o.dataDir, "mirrors")), Charts: fetcher, Pushed: hook.Pushed(),
+		}).Setup,
+		(&helmop.Reconciler{
+			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store, Events: mgr.GetEventRecorder("flotilla-helmop"), Charts: fetcher,
 		}).Setup,
 		(&bundle.Reconciler{
 			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store, Renderer: pool, Plans: plans,

@@ -29,7 +29,7 @@ type applyOptions struct {
 	syncGeneration      int64
 	atOnce              int
 	drift, force, keeps bool
-	helm                []string // names of flags that say how charts are fetched
+	charts              chartFlags
 }
 
 func applyCommand() *cobra.Command {
@@ -47,7 +47,7 @@ func applyCommand() *cobra.Command {
 	}
 	o.hub.flags(cmd)
 	o.bundleFlags(cmd)
-	o.chartFlags(cmd)
+	o.charts.add(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&o.output, "output", "o", "", "write the bundles to this file, - for stdout, and none to a hub")
 	f.StringVarP(&o.file, "file", "f", "", "apply the bundle in this file, - for stdin, under BUNDLE_NAME, instead of directories")
@@ -79,41 +79,12 @@ func (o *applyOptions) bundleFlags(cmd *cobra.Command) {
 	f.StringVar(&o.separator, "driven-scan-sep", ":", "what separates PATH and FILE")
 }
 
-// chartFlags say how charts are fetched from repositories.
-func (o *applyOptions) chartFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	text := map[string]string{
-		"username":                      "user for the Helm repository (env HELM_USERNAME)",
-		"password-file":                 "file with the password for it",
-		"cacerts-file":                  "file with CAs to trust for it",
-		"ssh-privatekey-file":           "file with the SSH key for it",
-		"helm-repo-url-regex":           "repositories that get the credentials",
-		"helm-credentials-by-path-file": "file with credentials by path",
-	}
-	for name, usage := range text {
-		value := ""
-		if name == "username" {
-			value = fromEnv("HELM_USERNAME", "")
-		}
-		f.String(name, value, usage)
-		o.helm = append(o.helm, name)
-	}
-	f.Bool("helm-basic-http", false, "fetch charts without TLS")
-	f.Bool("helm-insecure-skip-tls", false, "take any certificate")
-	o.helm = append(o.helm, "helm-basic-http", "helm-insecure-skip-tls")
-}
-
 func (o *applyOptions) run(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return errors.New("at least one argument is required: BUNDLE_NAME")
 	}
 	o.source.Name, o.source.Paths, o.source.Namespace, o.source.Compress = args[0], args[1:], o.hub.namespace, o.compress
-	for _, name := range o.helm {
-		if cmd.Flags().Changed(name) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "note: --%s has no effect yet: charts are not fetched; put the chart into the directory\n", name)
-		}
-	}
-	bundles, err := o.read(cmd.InOrStdin())
+	bundles, err := o.read(cmd.Context(), cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -144,7 +115,7 @@ func (o *applyOptions) run(cmd *cobra.Command, args []string) error {
 }
 
 // read gives the bundles of the directories, or that of --file.
-func (o *applyOptions) read(stdin io.Reader) (*pipeline.Bundles, error) {
+func (o *applyOptions) read(ctx context.Context, stdin io.Reader) (*pipeline.Bundles, error) {
 	if o.file != "" {
 		return o.readFile(stdin)
 	}
@@ -163,7 +134,11 @@ func (o *applyOptions) read(stdin io.Reader) (*pipeline.Bundles, error) {
 		}
 		o.source.Labels[fleet.CommitLabel] = o.commit
 	}
-	return pipeline.Read(o.source)
+	var err error
+	if o.source.Charts, err = o.charts.charts(); err != nil {
+		return nil, err
+	}
+	return pipeline.Read(ctx, o.source)
 }
 
 func (o *applyOptions) readFile(stdin io.Reader) (*pipeline.Bundles, error) {

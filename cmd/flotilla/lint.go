@@ -53,7 +53,7 @@ func lintTree(ctx context.Context, path, gitRepo string, caps render.Capabilitie
 	if err != nil {
 		return lint.Result{}, err
 	}
-	return lint.Check(ctx, tree, repo, caps)
+	return lint.Check(ctx, tree, repo, publicCharts(), caps)
 }
 
 // tell prints what was found and turns it into the exit code.

@@ -77,7 +77,7 @@ func renderTree(ctx context.Context, out, errOut io.Writer, path string, o rende
 	if to.Clusters, to.Groups, err = o.fleet(repo.Namespace); err != nil {
 		return err
 	}
-	shown, err := preview.Show(ctx, tree, repo, to)
+	shown, err := preview.Show(ctx, tree, repo, publicCharts(), to)
 	var failed []error
 	if err != nil {
 		failed = append(failed, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -27,7 +28,7 @@ func testCommand() *cobra.Command {
 			if len(args) > 0 {
 				dir = args[0]
 			}
-			b, err := probed(cmd.InOrStdin(), dir, file, bundle)
+			b, err := probed(cmd.Context(), cmd.InOrStdin(), dir, file, bundle)
 			if err != nil {
 				return err
 			}
@@ -50,9 +51,9 @@ func testCommand() *cobra.Command {
 }
 
 // probed is the bundle of a file, or that of a directory.
-func probed(stdin io.Reader, dir, fleetYAML, bundle string) (*fleet.Bundle, error) {
+func probed(ctx context.Context, stdin io.Reader, dir, fleetYAML, bundle string) (*fleet.Bundle, error) {
 	if bundle == "" {
-		return pipeline.ReadOne(dir, fleetYAML)
+		return pipeline.ReadOne(ctx, dir, fleetYAML, publicCharts())
 	}
 	data, err := pipeline.ReadFile(bundle, stdin)
 	if err != nil {

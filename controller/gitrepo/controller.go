@@ -29,6 +29,7 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	bundlereader "flotilla.io/flotilla/bundle/reader"
 	gitsource "flotilla.io/flotilla/bundle/source"
+	"flotilla.io/flotilla/bundle/source/charts"
 	"flotilla.io/flotilla/controller/content"
 	"flotilla.io/flotilla/controller/policy"
 	"flotilla.io/flotilla/controller/status"
@@ -47,6 +48,7 @@ type Reconciler struct {
 	Reader  client.Reader // live reads, for Secrets
 	Store   *content.Store
 	Mirrors *gitsource.Mirrors
+	Charts  *charts.Fetcher
 	Events  events.EventRecorder
 	// Pushed wakes GitRepos whose repository was pushed to.
 	Pushed <-chan event.TypedGenericEvent[*fleet.GitRepo]
@@ -54,11 +56,13 @@ type Reconciler struct {
 	mu   sync.Mutex
 	read map[client.ObjectKey]string // what was last read and written whole in this process: commit and generation
 	last map[client.ObjectKey]int64  // the number of the last reading
+	// ranges are the versions of charts that may become newer ones without a commit.
+	ranges map[client.ObjectKey]ranges
 }
 
 // Setup registers the reconciler.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
-	r.read, r.last = map[client.ObjectKey]string{}, map[client.ObjectKey]int64{}
+	r.read, r.last, r.ranges = map[client.ObjectKey]string{}, map[client.ObjectKey]int64{}, map[client.ObjectKey]ranges{}
 	b := ctrl.NewControllerManagedBy(mgr).Named("gitrepo").
 		For(&fleet.GitRepo{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
 		Watches(&fleet.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.repoOf), builder.WithPredicates(bundleGone)).
@@ -132,6 +136,7 @@ type run struct {
 	partial  error    // a path could not be read: what was found goes on, and nothing counts as gone
 	problems []string // what concerns single bundles; they keep their last good state
 	ignored  []string // fields that have no effect yet
+	moving   []moving // charts whose version may become a newer one without a commit
 	idle     []string // charts and kustomizations that no bundle takes up
 	end      func()   // ends what says that the reading takes long; nil before that began
 }
@@ -201,7 +206,7 @@ func (r *Reconciler) look(ctx context.Context, in *run) error {
 		return sourceFailure(err)
 	}
 	in.head = head
-	if r.isRead(in) {
+	if r.isRead(in) && !r.moved(ctx, in) {
 		return errUnchanged
 	}
 	in.end = r.sayWhenSlow(ctx, in)
@@ -217,7 +222,7 @@ func (r *Reconciler) fetch(ctx context.Context, in *run) error {
 	return nil
 }
 
-func (r *Reconciler) find(_ context.Context, in *run) error {
+func (r *Reconciler) find(ctx context.Context, in *run) error {
 	repo := bundlereader.Repo{Name: in.repo.Name, Namespace: in.repo.Namespace, Spec: in.asked.Spec, Labels: in.repo.Labels}
 	found, err := bundlereader.Read(in.tree, repo)
 	if err != nil && len(found) == 0 {
@@ -226,6 +231,9 @@ func (r *Reconciler) find(_ context.Context, in *run) error {
 	in.found = found
 	if in.partial = err; err != nil {
 		in.problems = append(in.problems, oneLine(err))
+	}
+	if err := r.fetchCharts(ctx, in); err != nil {
+		return err
 	}
 	for i := range found {
 		in.judge(&found[i])
@@ -369,7 +377,8 @@ func (r *Reconciler) isRead(in *run) bool {
 func (r *Reconciler) remember(in *run) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.read[client.ObjectKeyFromObject(in.repo)] = stamp(in)
+	key := client.ObjectKeyFromObject(in.repo)
+	r.read[key], r.ranges[key] = stamp(in), ranges{time.Now(), in.moving}
 }
 
 // number gives a reading its number: higher than any before, also where the cache is behind.
@@ -385,16 +394,10 @@ func (r *Reconciler) forget(key client.ObjectKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.read, key)
+	delete(r.ranges, key)
 }
 
 // stamp names all that Bundles are made from: the commit, and the GitRepo's spec and labels, and what the rules add to it.
 func stamp(in *run) string {
 	return fmt.Sprintf("%s@%d %v %s", in.head, in.repo.Generation, in.repo.Labels, in.asked.Defaults)
-}
-
-func polling(repo *fleet.GitRepo) time.Duration {
-	if p := repo.Spec.PollingInterval; p != nil && p.Duration > 0 {
-		return p.Duration
-	}
-	return defaultPolling
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -141,6 +142,7 @@ func (r *Reconciler) update(ctx context.Context, in *run, f *bundlereader.Found,
 	if now.Annotations == nil {
 		now.Annotations = map[string]string{}
 	}
+	delete(now.Annotations, fleet.ChartsAnnotation)
 	maps.Copy(now.Annotations, b.Annotations)
 	if old.Spec.ContentsID != b.Spec.ContentsID || old.Spec.ValuesHash != b.Spec.ValuesHash {
 		r.stampCommit(ctx, in, f, now, old.Labels[fleet.CommitLabel])
@@ -184,6 +186,9 @@ func (r *Reconciler) desired(ctx context.Context, in *run, f *bundlereader.Found
 	}
 	b.Labels[fleet.RepoLabel] = in.repo.Name
 	b.Annotations[fleet.PathAnnotation] = f.Path
+	if b.Annotations[fleet.ChartsAnnotation] = resolvedCharts(f); len(f.Wanted) == 0 {
+		delete(b.Annotations, fleet.ChartsAnnotation)
+	}
 	b.Annotations[writtenAnnotation] = specHash(b)
 	return b, secret, nil
 }
@@ -211,8 +216,17 @@ func (r *Reconciler) markBroken(ctx context.Context, in *run, old *fleet.Bundle,
 	}
 	now := old.DeepCopy()
 	return status.Patch(ctx, r.Client, now, func() {
-		fleet.SetCondition(&now.Status.Conditions, status.ConditionSource, "False", "SourceInvalid", message)
+		fleet.SetCondition(&now.Status.Conditions, status.ConditionSource, "False", reasonOf(cause), message)
 	})
+}
+
+// reasonOf is what bundle/source says is wrong, where it is that.
+func reasonOf(err error) string {
+	var typed *gitsource.Error
+	if errors.As(err, &typed) {
+		return typed.Reason
+	}
+	return "SourceInvalid"
 }
 
 func (r *Reconciler) markSound(ctx context.Context, b *fleet.Bundle) error {

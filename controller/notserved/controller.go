@@ -1,5 +1,5 @@
-// Package notserved tells of whole kinds that have no effect yet: condition NotServed on each HelmOp and ImageScan
-// says what does not happen, and Ready, where a person looks first, says the same: a HelmOp's by the roll-up of its status.
+// Package notserved tells of whole kinds that have no effect yet: condition NotServed on each ImageScan says what does
+// not happen, and Ready, where a person looks first, says the same.
 //
 // A kind gets a controller of its own the day it is served, and leaves this list.
 package notserved
@@ -27,10 +27,8 @@ var kinds = []struct {
 	name       string
 	object     client.Object // of the kind, to be copied
 	conditions func(client.Object) *[]fleet.GenericCondition
-	rolledUp   bool // controller/status writes its Ready
 }{
-	{"HelmOp", &fleet.HelmOp{}, func(o client.Object) *[]fleet.GenericCondition { return &o.(*fleet.HelmOp).Status.Conditions }, true},
-	{"ImageScan", &fleet.ImageScan{}, func(o client.Object) *[]fleet.GenericCondition { return &o.(*fleet.ImageScan).Status.Conditions }, false},
+	{"ImageScan", &fleet.ImageScan{}, func(o client.Object) *[]fleet.GenericCondition { return &o.(*fleet.ImageScan).Status.Conditions }},
 }
 
 // Setup registers a reconciler for each kind.
@@ -51,9 +49,7 @@ func Setup(mgr ctrl.Manager) error {
 				return ctrl.Result{}, client.IgnoreNotFound(status.Patch(ctx, mgr.GetClient(), object, func() {
 					conditions := k.conditions(object)
 					fleet.SetCondition(conditions, fleet.ConditionNotServed, corev1.ConditionTrue, fleet.ConditionNotServed, message)
-					if !k.rolledUp {
-						fleet.SetCondition(conditions, fleet.ConditionReady, corev1.ConditionFalse, fleet.ConditionNotServed, message)
-					}
+					fleet.SetCondition(conditions, fleet.ConditionReady, corev1.ConditionFalse, fleet.ConditionNotServed, message)
 				}))
 			}))
 		if err != nil {

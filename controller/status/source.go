@@ -48,7 +48,7 @@ func (r *Reconciler) helmOp(ctx context.Context, req ctrl.Request) (ctrl.Result,
 	now := op.DeepCopy()
 	return conflictIsLater(Patch(ctx, r.Client, now, func() {
 		st := &now.Status
-		wrong := nonEmpty(condition(st.Conditions, fleet.ConditionNotServed, "True"), condition(st.Conditions, fleet.ConditionAccepted, "False"), broken)
+		wrong := nonEmpty(condition(st.Conditions, fleet.ConditionAccepted, "False"), condition(st.Conditions, fleet.ConditionPolled, "False"), broken)
 		all.write(&st.StatusBase, wrong)
 		setReady(&st.Conditions, all.message(wrong))
 	}))

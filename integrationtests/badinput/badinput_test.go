@@ -21,6 +21,7 @@ func TestBadInput(t *testing.T) {
 		{"a source of a copy", copiesOfTheWorkspace},
 		{"a rule of the workspace", rules},
 		{"a kind that is not served", kindsNotServed},
+		{"a chart from elsewhere", chartsFromElsewhere},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.do(t, of(t, w)) })
 	}

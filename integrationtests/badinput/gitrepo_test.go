@@ -287,14 +287,14 @@ func emptied(w *world.World) {
 func harmless(w *world.World) {
 	files := merged(in("web", plain("harmless", "good")), map[string]string{"web/Chart.yaml": chartYAML, "web/state.yaml": "", "web/templates/state.yaml": configMap("state", "good")})
 	files["web/fleet.yaml"] = "defaultNamespace: harmless\nhelm: {timeoutSeconds: 60}\nrolloutStrategy: {maxUnavailable: 1}\nimageScans: [{name: a, image: nginx, tagName: a}]\n"
-	gitRepo(w, "harmless", w.Repo("harmless", files), func(s *fleet.GitRepoSpec) { s.HelmSecretName = "a" })
+	gitRepo(w, "harmless", w.Repo("harmless", files), func(s *fleet.GitRepoSpec) { s.OCIRegistrySecret = "a" })
 	settled(w, "harmless-web")
 	says(w, "harmless", "state", "good")
 	c := tells(w, "the bundle", func() string { return condition(w, "bundle", world.Workspace, "harmless-web", "NotServed") },
 		"True Ignored: ", "spec.rolloutStrategy is not served yet: a change goes to all clusters at once")
 	w.T.Log(c)
 	c = tells(w, "the GitRepo", func() string { return condition(w, "gitrepo", world.Workspace, "harmless", "NotServed") },
-		"True Ignored: ", "spec.helmSecretName is not served yet", "web/fleet.yaml:4:13: imageScans is not served yet")
+		"True Ignored: ", "spec.ociRegistrySecret is not served yet", "web/fleet.yaml:4:13: imageScans is not served yet")
 	w.T.Log(c)
 	nothingToSay(w, "harmless")
 }

@@ -10,7 +10,6 @@ import (
 func kindsNotServed(t *testing.T, w *world.World) {
 	const head = "apiVersion: fleet.cattle.io/v1alpha1\nmetadata: {name: unserved, namespace: fleet-default}\n"
 	for kind, row := range map[string]struct{ spec, says string }{
-		"HelmOp":    {"spec: {helm: {repo: \"https://charts.example.com\", chart: redis}}\n", "HelmOp is not served yet: charts are not yet fetched from Helm repositories; nothing is deployed from it"},
 		"ImageScan": {"spec: {image: nginx, tagName: nginx, interval: 1m, policy: {alphabetical: {order: asc}}}\n", "ImageScan is not served yet: image tags are not yet written back"},
 	} {
 		t.Run(kind, func(t *testing.T) {

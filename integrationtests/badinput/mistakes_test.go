@@ -13,7 +13,7 @@ import (
 // mistakes are all that one repository is broken by at once: each must stay with its own bundle.
 func mistakes() []mistake {
 	var all []mistake
-	for _, some := range [][]mistake{inFleetYAML(), inManifests(), inCharts(), notServed(), refusedByTheCluster()} {
+	for _, some := range [][]mistake{inFleetYAML(), inManifests(), inCharts(), fromElsewhere(), refusedByTheCluster()} {
 		all = append(all, some...)
 	}
 	return all
@@ -140,15 +140,17 @@ func inCharts() []mistake {
 	}
 }
 
-func notServed() []mistake {
-	field := func(lines string) map[string]string { return map[string]string{fleetYAML: lines} }
+func fromElsewhere() []mistake {
 	return []mistake{
-		{rule: "a chart from elsewhere blocks until it is served", dir: "fetched", chart: true,
-			bad:  field("defaultNamespace: fetched\nhelm: {repo: \"https://charts.example.com\", chart: web}\n"),
-			told: []string{"NotServed: spec.helm.repo is not served yet", "put the chart into the repository"}},
-		{rule: "a dependency that is not in the repository blocks", dir: "dependency", chart: true,
-			bad:  map[string]string{"Chart.yaml": chartYAML + "dependencies:\n- {name: redis, version: 1.x, repository: \"https://charts.example.com\"}\n"},
-			told: []string{"dependency/Chart.yaml:5: dependency redis", "run helm dependency update and commit dependency/charts"}},
+		{rule: "a chart from a repository that does not answer is named with file and line", dir: "fetched", chart: true,
+			bad:  map[string]string{fleetYAML: "defaultNamespace: fetched\nhelm: {repo: \"http://127.0.0.1:1/charts\", chart: web}\n"},
+			told: []string{"fetched/fleet.yaml:2:", "helm.repo: chart http://127.0.0.1:1/charts/web", "check that the server runs and can be reached from here"}},
+		{rule: "a chart from a cloud's metadata service is refused", dir: "metadata", chart: true,
+			bad:  map[string]string{fleetYAML: "defaultNamespace: metadata\nhelm: {repo: \"http://169.254.169.254/latest\", chart: web}\n"},
+			told: []string{"metadata/fleet.yaml:2:", "169.254.169.254 is an address of this machine's own link, such as a cloud's metadata service: nothing is fetched from there"}},
+		{rule: "a dependency that cannot be fetched is named with file and line", dir: "dependency", chart: true,
+			bad:  map[string]string{"Chart.yaml": chartYAML + "dependencies:\n- {name: redis, version: 1.x, repository: \"http://127.0.0.1:1/charts\"}\n"},
+			told: []string{"dependency/Chart.yaml:5:10: dependency redis: chart http://127.0.0.1:1/charts/redis 1.x"}},
 	}
 }
 

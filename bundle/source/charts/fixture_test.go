@@ -167,7 +167,9 @@ func push(t testing.TB, address, version string, archive []byte) v1.Hash {
 	return sum
 }
 
-func newRegistry(t testing.TB) string { return serve(t, registry.New(registry.Logger(log.New(io.Discard, "", 0)))) }
+func newRegistry(t testing.TB) string {
+	return serve(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+}
 
 // fails checks the reason and the words of an error.
 func fails(t testing.TB, err error, reason string, words ...string) {

@@ -58,6 +58,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Watches(&fleet.BundleDeployment{}, handler.EnqueueRequestsFromMapFunc(bundleOf), builder.WithPredicates(deploymentMatters)).
 		Watches(&fleet.Bundle{}, burst(r.dependents), builder.WithPredicates(changed(dependencyMatters))).
 		Watches(&fleet.BundleDeployment{}, burst(r.dependentsOfDeployment), builder.WithPredicates(changed(orderMatters))).
+		Watches(&fleet.Cluster{}, burst(r.takersOnCluster), builder.WithPredicates(changed(clusterMatters))).
 		Watches(&fleet.Bundle{}, burst(r.takersOfBundle), builder.WithPredicates(changed(grantMatters))).
 		Watches(&fleet.BundleDeployment{}, burst(r.takersOfDeployment), builder.WithPredicates(changed(outputMatters))).
 		Watches(&fleet.GitRepo{}, burst(r.dependentsInRepo), builder.WithPredicates(changed(walkMatters))).

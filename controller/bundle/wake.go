@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"context"
-	"slices"
 
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -37,8 +36,8 @@ func dependencyKeys(obj client.Object) []string {
 	return keys
 }
 
-// inputIndex finds the Bundles that take inputs: by "<namespace>/<name>" of whom they take from, and by "<namespace>/" where they take
-// facts of clusters of that workspace.
+// inputIndex finds the Bundles that take inputs by "<namespace>/<name>" of the Bundle that they take from. Facts are of clusters of
+// their own workspace, which wake all its Bundles.
 const inputIndex = "flotilla.inputs"
 
 func inputKeys(obj client.Object) []string {
@@ -49,9 +48,6 @@ func inputKeys(obj client.Object) []string {
 	var keys []string
 	for _, key := range output.Bundles(b) {
 		keys = append(keys, key.String())
-	}
-	if slices.ContainsFunc(b.Spec.Inputs, func(in fleet.Input) bool { return in.From.Fact != "" }) {
-		keys = append(keys, b.Namespace+"/")
 	}
 	return keys
 }
@@ -83,6 +79,19 @@ func (r *Reconciler) takersOfBundle(ctx context.Context, b client.Object) []ctrl
 func (r *Reconciler) takersOfDeployment(ctx context.Context, bd client.Object) []ctrl.Request {
 	l := bd.GetLabels()
 	return r.takers(ctx, l[fleet.BundleNamespaceLabel]+"/"+l[fleet.BundleLabel])
+}
+
+// takersOnCluster are those that take from any bundle on a cluster: its labels say which of them do.
+func (r *Reconciler) takersOnCluster(ctx context.Context, c client.Object) []ctrl.Request {
+	list := &fleet.BundleDeploymentList{}
+	if err := r.Client.List(ctx, list, client.MatchingFields{status.ClusterIndex: client.ObjectKeyFromObject(c).String()}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil
+	}
+	var out []ctrl.Request
+	for i := range list.Items {
+		out = append(out, r.takersOfDeployment(ctx, &list.Items[i])...)
+	}
+	return out
 }
 
 // dependencyMatters is what a Bundle shows to those that depend on it.

@@ -112,6 +112,18 @@ func TestValuesCrossClusters(t *testing.T) {
 	})
 	w.Kubectl("production", "-n", "broker", "create", "service", "clusterip", "gateway", "--tcp=443", "--clusterip=10.96.7.7")
 	addressIs(w, "10.96.7.7")
+
+	// An output that is added to what is deployed already is taken like the others.
+	w.Push("fleet", map[string]string{
+		"broker/fleet.yaml": brokerAndMember["broker/fleet.yaml"] + "- {name: port, object: {apiVersion: v1, kind: Service, namespace: broker, name: gateway}, value: 'self.spec.ports[0].port'}\n",
+		"join/fleet.yaml":   strings.Replace(brokerAndMember["join/fleet.yaml"], "helm:", "- {name: port, from: {bundle: fleet-broker, output: port}, into: {kind: ConfigMap, name: port, key: text}}\nhelm:", 1),
+	})
+	w.Eventually("the port on the other cluster", func() error {
+		if got, _, err := text(w, "development", "join", "port"); err != nil || got != "443" {
+			return fmt.Errorf("it is %q: %w", got, err)
+		}
+		return nil
+	})
 }
 
 func addressIs(w *world.World, want string) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -115,6 +116,10 @@ func full() *randfill.Filler {
 		func(m *fleet.GenericMap, c randfill.Continue) {
 			m.Data = map[string]any{"a": int64(1), "b": []any{true, nil}}
 		},
+		func(v *apiextensionsv1.JSON, c randfill.Continue) { v.Raw = []byte(`"x"`) },
+		func(g *fleet.OutputGenerate, c randfill.Continue) { g.Bytes = 16 },
+		func(v *fleet.InputClusters, c randfill.Continue) { *v = fleet.InputClustersAll },
+		func(i *fleet.InputInto, c randfill.Continue) { c.FillNoCustom(i); i.Kind = "Secret" },
 		func(h *fleet.HelmOptions, c randfill.Continue) { c.FillNoCustom(h); h.ReleaseName = "release-1" },
 		func(m *fleet.TargetCustomizationMode, c randfill.Continue) {
 			*m = fleet.TargetCustomizationModeAllMatches

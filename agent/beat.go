@@ -120,6 +120,7 @@ func (m *membership) reportAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m.findFacts(ctx, &after)
 	type status struct {
 		Status flotilla.AgentStatus `json:"status"`
 	}

@@ -28,6 +28,7 @@ type membership struct {
 	log      *slog.Logger
 	nudge    chan struct{} // the Agent's status may have changed
 	index    string        // of what the cluster serves, as last told to the hub; beat's own
+	facts    time.Time     // when they were read last; beat's own
 
 	mu      sync.Mutex
 	agent   *flotilla.Agent // as last read or answered

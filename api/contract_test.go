@@ -125,7 +125,9 @@ var fields = map[string]string{
 		status{active:b nextStartTime:t @conditions matchingClusters[]}`,
 
 	"Agent": `+ spec{hubUID leaseSeconds:i publicKey:x}
-		status{version namespace kubernetesVersion apis[] @hold startCounter:i @conditions}`,
+		status{version namespace kubernetesVersion apis[] @hold startCounter:i @conditions
+			facts{apiServer caBundle:x nodes:i readyNodes:i allocatable{cpu memory pods:i} architectures[] providers[] regions[] zones[]
+				podCIDRs[] serviceCIDRs[] loadBalancers:b}}`,
 }
 
 // TestEveryFieldIsServed compares the contract with the generated schemas, both ways.

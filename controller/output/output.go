@@ -352,8 +352,13 @@ func Seen(c *fleet.Cluster, a *agentapi.Agent) map[string]any {
 		seen["values"] = maps.Clone(v.Data)
 	}
 	facts := map[string]any{}
-	if a != nil && a.Status.KubernetesVersion != "" {
-		facts["kubernetesVersion"] = a.Status.KubernetesVersion
+	if a != nil {
+		if data, err := json.Marshal(a.Status.Facts); err == nil && a.Status.Facts != nil {
+			_ = json.Unmarshal(data, &facts)
+		}
+		if a.Status.KubernetesVersion != "" {
+			facts["kubernetesVersion"] = a.Status.KubernetesVersion
+		}
 	}
 	seen["facts"] = facts
 	return seen

@@ -25,6 +25,7 @@ helm: {templateValues: {members: "${ .Inputs.members | toJson }"}}
 outputs:
 - {name: psk, generate: {bytes: 48}}
 - {name: version, value: cluster.facts.kubernetesVersion}
+- {name: server, value: "cluster.facts.apiServer.replace('https://', '')"}
 - name: address
   object: {apiVersion: v1, kind: Service, namespace: broker, name: gateway}
   value: self.spec.clusterIP
@@ -59,6 +60,7 @@ inputs:
 - {name: psk, from: {bundle: fleet-broker, output: psk}}
 - {name: address, from: {bundle: fleet-broker, output: address}, into: {kind: ConfigMap, name: address, key: text}}
 - {name: version, from: {bundle: fleet-broker, output: version}}
+- {name: api, from: {bundle: fleet-broker, output: server}, into: {kind: ConfigMap, name: api, key: text}}
 helm: {values: {psk: "${ .Inputs.psk }", server: "${ .Inputs.address }:443", version: "${ .Inputs.version }"}}
 `,
 	"join/Chart.yaml": "apiVersion: v2\nname: join\nversion: 1.0.0\n",
@@ -99,6 +101,10 @@ func TestValuesCrossClusters(t *testing.T) {
 		for _, place := range objectsWith(w, w.Hub.Config, value) {
 			t.Errorf("the hub shows the %s in %s", what, place)
 		}
+	}
+
+	if got, _, err := text(w, "development", "join", "api"); err != nil || "https://"+got != w.Configs["production"].Host {
+		t.Errorf("the API server of production is told as %q: %v", got, err)
 	}
 
 	// An address that goes stays what it was; one that moves reaches its consumer, without a push.

@@ -53,10 +53,51 @@ type AgentStatus struct {
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 	// APIs that the cluster serves, sorted: each group/version, and each group/version/Kind.
 	APIs []string `json:"apis,omitempty"`
+	// Facts of the cluster, as far as its default service account may read them. They are read anew every 10 minutes.
+	Facts *Facts `json:"facts,omitempty"`
 	// Hold tells that, and why, the agent keeps everything as it is.
 	Hold *fleet.Hold `json:"hold,omitempty"`
 	// StartCounter grows with each start of the agent; two agents with one identity show as a number that goes back.
 	StartCounter int64 `json:"startCounter,omitempty"`
 	// Conditions of the agent.
 	Conditions []fleet.GenericCondition `json:"conditions,omitempty"`
+}
+
+// Facts are what targets, templates and outputs of other bundles may go by.
+type Facts struct {
+	// APIServer is the URL under which the cluster's API server is reached from outside, where that is known: from ConfigMap
+	// kube-public/cluster-info, or as the agent reaches it.
+	APIServer string `json:"apiServer,omitempty"`
+	// CABundle of the API server, PEM.
+	CABundle []byte `json:"caBundle,omitempty"`
+	// Nodes of the cluster.
+	Nodes int32 `json:"nodes,omitempty"`
+	// ReadyNodes are those of them that are ready.
+	ReadyNodes int32 `json:"readyNodes,omitempty"`
+	// Allocatable on all nodes.
+	Allocatable Resources `json:"allocatable,omitempty"`
+	// Architectures of the nodes, such as amd64, sorted.
+	Architectures []string `json:"architectures,omitempty"`
+	// Providers of the nodes, such as aws, sorted.
+	Providers []string `json:"providers,omitempty"`
+	// Regions that nodes are in, sorted.
+	Regions []string `json:"regions,omitempty"`
+	// Zones that nodes are in, sorted.
+	Zones []string `json:"zones,omitempty"`
+	// PodCIDRs of the nodes, sorted; at most 32.
+	PodCIDRs []string `json:"podCIDRs,omitempty"`
+	// ServiceCIDRs of the cluster.
+	ServiceCIDRs []string `json:"serviceCIDRs,omitempty"`
+	// LoadBalancers tells that Services get addresses from a load balancer.
+	LoadBalancers bool `json:"loadBalancers,omitempty"`
+}
+
+// Resources are quantities as Kubernetes writes them.
+type Resources struct {
+	// CPU, such as 16 or 3500m.
+	CPU string `json:"cpu,omitempty"`
+	// Memory in bytes, such as 64Gi.
+	Memory string `json:"memory,omitempty"`
+	// Pods that fit.
+	Pods int64 `json:"pods,omitempty"`
 }

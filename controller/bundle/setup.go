@@ -98,7 +98,9 @@ func clusterMatters(c *fleet.Cluster) any {
 	return []any{c.Labels, c.Annotations, c.Spec, c.Status.Namespace, c.Status.Scheduled, c.Status.ActiveSchedule, c.DeletionTimestamp}
 }
 
-func agentMatters(a *agentapi.Agent) any { return []any{a.Status.KubernetesVersion, a.Status.APIs, a.Status.Facts} }
+func agentMatters(a *agentapi.Agent) any {
+	return []any{a.Status.KubernetesVersion, a.Status.APIs, a.Status.Facts}
+}
 
 func namespaceMatters(ns *corev1.Namespace) any {
 	reason, held := ns.Annotations[fleet.HoldAnnotation]

@@ -107,6 +107,7 @@ func (m *membership) renew(ctx context.Context) error {
 			return err
 		}
 	}
+	m.findFacts(ctx)
 	return m.reportAgent(ctx)
 }
 
@@ -120,7 +121,6 @@ func (m *membership) reportAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.findFacts(ctx, &after)
 	type status struct {
 		Status flotilla.AgentStatus `json:"status"`
 	}
@@ -146,6 +146,9 @@ func (m *membership) status(before flotilla.AgentStatus) (flotilla.AgentStatus, 
 	after.Version, after.Namespace = m.config.Version, m.config.Namespace
 	if err := m.capabilities(&after); err != nil {
 		return after, err
+	}
+	if m.facts != nil {
+		after.Facts = m.facts
 	}
 	_, after.Hold = m.engine.membership()
 	if missing := m.engine.missing(); after.Hold == nil && len(missing) > 0 {

@@ -8,19 +8,18 @@ import (
 	"k8s.io/client-go/rest"
 
 	"flotilla.io/flotilla/agent/facts"
-	flotilla "flotilla.io/flotilla/api/flotilla/v1alpha1"
 )
 
 // factsEvery is how often the facts of the cluster are read anew.
 const factsEvery = 10 * time.Minute
 
 // findFacts reads the facts when their time has come, as the account that bundles without one act as. Those of before stay when that
-// fails.
-func (m *membership) findFacts(ctx context.Context, s *flotilla.AgentStatus) {
-	if s.Facts != nil && time.Since(m.facts) < factsEvery {
+// fails. The hub does not wait for them: what it renders with is told first.
+func (m *membership) findFacts(ctx context.Context) {
+	if time.Since(m.factsAt) < factsEvery {
 		return
 	}
-	m.facts = time.Now()
+	m.factsAt = time.Now()
 	name, err := m.engine.accounts.resolve(ctx, "")
 	if err != nil {
 		return // no account that may read them
@@ -34,7 +33,7 @@ func (m *membership) findFacts(ctx context.Context, s *flotilla.AgentStatus) {
 		m.log.Info("reading the facts of the cluster failed; those of before stay", "error", err)
 		return
 	}
-	s.Facts = found
+	m.facts = found
 }
 
 // outside is where the agent reaches its cluster, if that is an address that others can use.

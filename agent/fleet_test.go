@@ -55,9 +55,10 @@ func TestTheAgentTakesThePlaceOfFleetsAndWaitsUntilThatIsOff(t *testing.T) {
 	if w.live("v1", "ConfigMap", "one") != nil {
 		t.Error("it deployed beside Fleet's agent")
 	}
-	if hold := w.agent().Status.Hold; hold == nil || hold.Reason != fleet.ReasonFleetRuns {
-		t.Errorf("the Agent's hold is %+v", hold)
-	}
+	w.eventually("the Agent's hold", func() string {
+		hold := w.agent().Status.Hold
+		return want(hold != nil && hold.Reason == fleet.ReasonFleetRuns)
+	})
 	w.must(w.edge.Get(w.ctx, client.ObjectKeyFromObject(theirs), theirs))
 	theirs.Spec.Replicas = ptr.To(int32(0))
 	w.must(w.edge.Update(w.ctx, theirs))

@@ -26,9 +26,10 @@ type membership struct {
 	hub      *hub.Client
 	beside   *fleetAgent
 	log      *slog.Logger
-	nudge    chan struct{} // the Agent's status may have changed
-	index    string        // of what the cluster serves, as last told to the hub; beat's own
-	facts    time.Time     // when they were read last; beat's own
+	nudge    chan struct{}   // the Agent's status may have changed
+	index    string          // of what the cluster serves, as last told to the hub; beat's own
+	facts    *flotilla.Facts // as read last; beat's own, like the time of it
+	factsAt  time.Time
 
 	mu      sync.Mutex
 	agent   *flotilla.Agent // as last read or answered

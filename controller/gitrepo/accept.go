@@ -13,6 +13,7 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	gitsource "flotilla.io/flotilla/bundle/source"
 	"flotilla.io/flotilla/bundle/target"
+	"flotilla.io/flotilla/controller/origin"
 	"flotilla.io/flotilla/controller/policy"
 )
 
@@ -30,11 +31,11 @@ func (r *Reconciler) accept(ctx context.Context, in *run) error {
 		return err
 	}
 	if in.asked, err = rules.GitRepo(in.repo); err != nil {
-		return &failure{fleet.ReasonForbidden, err}
+		return origin.Fail(fleet.ReasonForbidden, err)
 	}
 	for _, n := range target.NotServedGitRepo(&in.repo.Spec) {
 		if n.Blocks {
-			return &failure{fleet.ConditionNotServed, fmt.Errorf("%s is not served yet: %s", n.Field, n.Why)}
+			return origin.Fail(fleet.ConditionNotServed, fmt.Errorf("%s is not served yet: %s", n.Field, n.Why))
 		}
 		in.ignored = append(in.ignored, fmt.Sprintf("%s is not served yet: %s", n.Field, n.Why))
 	}
@@ -58,22 +59,13 @@ func (r *Reconciler) auth(ctx context.Context, namespace string, spec *fleet.Git
 		return auth, nil
 	}
 	if err != nil {
-		return auth, &failure{"AuthFailed", fmt.Errorf("reading Secret %s/%s that spec.clientSecretName names: %w", namespace, name, err)}
+		return auth, origin.Fail("AuthFailed", fmt.Errorf("reading Secret %s/%s that spec.clientSecretName names: %w", namespace, name, err))
 	}
 	if secret.Type != corev1.SecretTypeBasicAuth {
-		return auth, &failure{fleet.ConditionNotServed, fmt.Errorf("secret %s/%s is of type %q: only %s is served yet", namespace, name, secret.Type, corev1.SecretTypeBasicAuth)}
+		return auth, origin.Fail(fleet.ConditionNotServed, fmt.Errorf("secret %s/%s is of type %q: only %s is served yet", namespace, name, secret.Type, corev1.SecretTypeBasicAuth))
 	}
 	auth.Username, auth.Password = string(secret.Data["username"]), string(secret.Data["password"])
 	return auth, nil
-}
-
-// sourceFailure keeps the reason that bundle/source gives.
-func sourceFailure(err error) error {
-	var typed *gitsource.Error
-	if errors.As(err, &typed) {
-		return &failure{typed.Reason, err}
-	}
-	return &failure{"FetchFailed", err}
 }
 
 func short(commit string) string { return commit[:min(len(commit), 7)] }

@@ -13,6 +13,7 @@ import (
 	bundlereader "flotilla.io/flotilla/bundle/reader"
 	"flotilla.io/flotilla/bundle/source/charts"
 	"flotilla.io/flotilla/controller/credentials"
+	"flotilla.io/flotilla/controller/origin"
 )
 
 // chartPolling is how often ranges of versions are resolved anew where no pollingInterval says otherwise.
@@ -92,7 +93,7 @@ func (r *Reconciler) chartCredentials(ctx context.Context, in *run) (*charts.Cre
 			return nil, err
 		}
 		if byPath, err = charts.ParseByPath(secret.Data["secrets-path.yaml"]); err != nil {
-			return nil, &failure{"AuthFailed", fmt.Errorf("reading key secrets-path.yaml of Secret %s/%s that spec.helmSecretNameForPaths names: %w", namespace, secret.Name, err)}
+			return nil, origin.Fail("AuthFailed", fmt.Errorf("reading key secrets-path.yaml of Secret %s/%s that spec.helmSecretNameForPaths names: %w", namespace, secret.Name, err))
 		}
 	case spec.HelmSecretName != "":
 		secret, err := r.secret(ctx, namespace, spec.HelmSecretName, "helmSecretName")
@@ -106,7 +107,7 @@ func (r *Reconciler) chartCredentials(ctx context.Context, in *run) (*charts.Cre
 	}
 	known, err := charts.NewCredentials(all, byPath, spec.HelmRepoURLRegex)
 	if err != nil {
-		return nil, &failure{"Invalid", fmt.Errorf("spec.%w", err)}
+		return nil, origin.Fail("Invalid", fmt.Errorf("spec.%w", err))
 	}
 	return known, nil
 }
@@ -114,7 +115,7 @@ func (r *Reconciler) chartCredentials(ctx context.Context, in *run) (*charts.Cre
 func (r *Reconciler) secret(ctx context.Context, namespace, name, field string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	if err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret); err != nil {
-		return nil, &failure{"AuthFailed", fmt.Errorf("reading Secret %s/%s that spec.%s names: %w", namespace, name, field, err)}
+		return nil, origin.Fail("AuthFailed", fmt.Errorf("reading Secret %s/%s that spec.%s names: %w", namespace, name, field, err))
 	}
 	return secret, nil
 }

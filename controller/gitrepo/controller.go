@@ -31,6 +31,7 @@ import (
 	gitsource "flotilla.io/flotilla/bundle/source"
 	"flotilla.io/flotilla/bundle/source/charts"
 	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/origin"
 	"flotilla.io/flotilla/controller/policy"
 	"flotilla.io/flotilla/controller/status"
 )
@@ -65,7 +66,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	r.read, r.last, r.ranges = map[client.ObjectKey]string{}, map[client.ObjectKey]int64{}, map[client.ObjectKey]ranges{}
 	b := ctrl.NewControllerManagedBy(mgr).Named("gitrepo").
 		For(&fleet.GitRepo{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
-		Watches(&fleet.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.repoOf), builder.WithPredicates(bundleGone)).
+		Watches(&fleet.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.repoOf), builder.WithPredicates(origin.BundleTouched)).
 		Watches(&fleet.GitRepoRestriction{}, handler.EnqueueRequestsFromMapFunc(r.reposOfWorkspace)).
 		Watches(&fleet.Policy{}, handler.EnqueueRequestsFromMapFunc(r.reposOfWorkspace)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
@@ -75,26 +76,6 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	return b.Complete(r)
 }
 
-// bundleGone lets through what a GitRepo has to mend or wait for: a Bundle that was deleted or edited, or whose files are lost.
-var bundleGone = predicate.Funcs{
-	CreateFunc:  func(event.CreateEvent) bool { return false },
-	GenericFunc: func(event.GenericEvent) bool { return false },
-	UpdateFunc: func(e event.UpdateEvent) bool {
-		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || filesLost(e.ObjectNew) && !filesLost(e.ObjectOld)
-	},
-	DeleteFunc: func(event.DeleteEvent) bool { return true },
-}
-
-// filesLost tells whether controller/bundle found that the Bundle's files are not on the hub any more.
-func filesLost(obj client.Object) bool {
-	b, ok := obj.(*fleet.Bundle)
-	if !ok || !b.DeletionTimestamp.IsZero() {
-		return false
-	}
-	c := fleet.Condition(b.Status.Conditions, status.ConditionRendered)
-	return c != nil && c.Reason == fleet.ReasonContentMissing
-}
-
 // repoOf wakes the GitRepo of a Bundle, and has it read again: somebody changed what it wrote.
 func (r *Reconciler) repoOf(_ context.Context, obj client.Object) []ctrl.Request {
 	name := obj.GetLabels()[fleet.RepoLabel]
@@ -102,7 +83,7 @@ func (r *Reconciler) repoOf(_ context.Context, obj client.Object) []ctrl.Request
 		return nil
 	}
 	key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: name}
-	if b, ok := obj.(*fleet.Bundle); ok && !filesLost(b) && (!b.DeletionTimestamp.IsZero() || b.Annotations[writtenAnnotation] == specHash(b)) {
+	if b, ok := obj.(*fleet.Bundle); ok && !origin.FilesLost(b) && (!b.DeletionTimestamp.IsZero() || b.Annotations[writtenAnnotation] == specHash(b)) {
 		return nil // our own write, or on its way out: nothing to mend yet
 	}
 	r.forget(key)
@@ -140,15 +121,6 @@ type run struct {
 	idle     []string // charts and kustomizations that no bundle takes up
 	end      func()   // ends what says that the reading takes long; nil before that began
 }
-
-// failure is an error with the reason that the condition shows.
-type failure struct {
-	reason string
-	err    error
-}
-
-func (f *failure) Error() string { return f.err.Error() }
-func (f *failure) Unwrap() error { return f.err }
 
 // Reconcile looks at the source and writes what changed.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -203,7 +175,7 @@ func (r *Reconciler) look(ctx context.Context, in *run) error {
 	head, err := r.Mirrors.Head(ctx, in.request)
 	countLook(in.repo, began, err)
 	if err != nil {
-		return sourceFailure(err)
+		return origin.FromSource(err)
 	}
 	in.head = head
 	if r.isRead(in) && !r.moved(ctx, in) {
@@ -216,7 +188,7 @@ func (r *Reconciler) look(ctx context.Context, in *run) error {
 func (r *Reconciler) fetch(ctx context.Context, in *run) error {
 	tree, revision, err := r.Mirrors.Fetch(ctx, in.request)
 	if err != nil {
-		return sourceFailure(err)
+		return origin.FromSource(err)
 	}
 	in.tree, in.revision, in.head = tree, revision, revision.Commit
 	return nil
@@ -226,7 +198,7 @@ func (r *Reconciler) find(ctx context.Context, in *run) error {
 	repo := bundlereader.Repo{Name: in.repo.Name, Namespace: in.repo.Namespace, Spec: in.asked.Spec, Labels: in.repo.Labels}
 	found, err := bundlereader.Read(in.tree, repo)
 	if err != nil && len(found) == 0 {
-		return &failure{"ReadFailed", fmt.Errorf("reading %s: %w", short(in.head), err)}
+		return origin.Fail("ReadFailed", fmt.Errorf("reading %s: %w", short(in.head), err))
 	}
 	in.found = found
 	if in.partial = err; err != nil {
@@ -240,7 +212,7 @@ func (r *Reconciler) find(ctx context.Context, in *run) error {
 	}
 	in.idle, err = bundlereader.Unclaimed(in.tree, repo, found)
 	if err != nil {
-		return &failure{"ReadFailed", err}
+		return origin.Fail("ReadFailed", err)
 	}
 	return nil
 }
@@ -269,11 +241,11 @@ func (r *Reconciler) protect(ctx context.Context, in *run) error {
 		return err
 	}
 	if len(have) == 0 {
-		return &failure{"NoBundles", fmt.Errorf("commit %s has nothing to deploy at %s; add a fleet.yaml or YAML files there, or correct spec.paths",
-			short(in.head), pathsOf(in.repo))}
+		return origin.Fail("NoBundles", fmt.Errorf("commit %s has nothing to deploy at %s; add a fleet.yaml or YAML files there, or correct spec.paths",
+			short(in.head), pathsOf(in.repo)))
 	}
-	return &failure{"EmptySource", fmt.Errorf("held: commit %s has no bundles at %s, where there were %d; they stay as they are. "+
-		"To take them away delete the GitRepo, or its Bundles one by one", short(in.head), pathsOf(in.repo), len(have))}
+	return origin.Fail("EmptySource", fmt.Errorf("held: commit %s has no bundles at %s, where there were %d; they stay as they are. "+
+		"To take them away delete the GitRepo, or its Bundles one by one", short(in.head), pathsOf(in.repo), len(have)))
 }
 
 // finish records what the walk came to and says when to look again.
@@ -337,8 +309,8 @@ func (r *Reconciler) succeed(in *run, now *fleet.GitRepo, whole bool) {
 
 func (r *Reconciler) fail(in *run, now *fleet.GitRepo, err error) {
 	reason := "Error"
-	if f, ok := err.(*failure); ok {
-		reason = f.reason
+	if f, ok := err.(*origin.Failure); ok {
+		reason = f.Reason
 	}
 	message := oneLine(err)
 	if in.repo.Status.Commit != "" {

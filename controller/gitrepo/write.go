@@ -21,6 +21,7 @@ import (
 	bundlereader "flotilla.io/flotilla/bundle/reader"
 	gitsource "flotilla.io/flotilla/bundle/source"
 	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/origin"
 	"flotilla.io/flotilla/controller/status"
 	"flotilla.io/flotilla/controller/values"
 )
@@ -124,7 +125,7 @@ func (r *Reconciler) explainTaken(ctx context.Context, in *run, b *fleet.Bundle)
 
 func (r *Reconciler) update(ctx context.Context, in *run, f *bundlereader.Found, old *fleet.Bundle) error {
 	published := old.Spec.ContentsID
-	if filesLost(old) {
+	if origin.FilesLost(old) {
 		published = ""
 	}
 	b, secret, err := r.desired(ctx, in, f, published)
@@ -275,15 +276,8 @@ func (r *Reconciler) finalize(ctx context.Context, repo *fleet.GitRepo) (ctrl.Re
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	for i := range have {
-		if b := &have[i]; b.DeletionTimestamp.IsZero() {
-			if err := r.keepWhatItDeployed(ctx, repo, b); err != nil {
-				return ctrl.Result{}, err
-			}
-			if err := r.Client.Delete(ctx, b); client.IgnoreNotFound(err) != nil {
-				return ctrl.Result{}, err
-			}
-		}
+	if err := origin.TakeAway(ctx, r.Client, have, repo.Spec.KeepResources); err != nil {
+		return ctrl.Result{}, err
 	}
 	if len(have) > 0 {
 		return ctrl.Result{RequeueAfter: 5 * time.Second}, nil // the Bundles' deletion wakes it sooner
@@ -294,16 +288,6 @@ func (r *Reconciler) finalize(ctx context.Context, repo *fleet.GitRepo) (ctrl.Re
 		return ctrl.Result{}, client.IgnoreNotFound(r.Client.Patch(ctx, repo, client.MergeFrom(before)))
 	}
 	return ctrl.Result{}, nil
-}
-
-// keepWhatItDeployed hands a keepResources that was turned on last on to the Bundle: no commit may have done so.
-func (r *Reconciler) keepWhatItDeployed(ctx context.Context, repo *fleet.GitRepo, b *fleet.Bundle) error {
-	if !repo.Spec.KeepResources || b.Spec.KeepResources {
-		return nil
-	}
-	before := b.DeepCopy()
-	b.Spec.KeepResources = true
-	return client.IgnoreNotFound(r.Client.Patch(ctx, b, client.MergeFrom(before)))
 }
 
 func (r *Reconciler) bundlesOf(ctx context.Context, repo *fleet.GitRepo) ([]fleet.Bundle, error) {

@@ -21,13 +21,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/source/charts"
 	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/origin"
 	"flotilla.io/flotilla/controller/policy"
 	"flotilla.io/flotilla/controller/status"
 )
@@ -56,31 +56,11 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	r.polled = map[client.ObjectKey]time.Time{}
 	return ctrl.NewControllerManagedBy(mgr).Named("helmop").
 		For(&fleet.HelmOp{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&fleet.Bundle{}, handler.EnqueueRequestsFromMapFunc(opOf), builder.WithPredicates(bundleTouched)).
+		Watches(&fleet.Bundle{}, handler.EnqueueRequestsFromMapFunc(opOf), builder.WithPredicates(origin.BundleTouched)).
 		Watches(&fleet.Policy{}, handler.EnqueueRequestsFromMapFunc(r.opsOfWorkspace)).
 		Watches(&fleet.GitRepoRestriction{}, handler.EnqueueRequestsFromMapFunc(r.opsOfWorkspace)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
-}
-
-// bundleTouched lets through what a HelmOp has to mend or wait for.
-var bundleTouched = predicate.Funcs{
-	CreateFunc:  func(event.CreateEvent) bool { return false },
-	GenericFunc: func(event.GenericEvent) bool { return false },
-	UpdateFunc: func(e event.UpdateEvent) bool {
-		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || filesLost(e.ObjectNew) && !filesLost(e.ObjectOld)
-	},
-	DeleteFunc: func(event.DeleteEvent) bool { return true },
-}
-
-// filesLost tells whether controller/bundle found that the Bundle's files are not on the hub any more.
-func filesLost(obj client.Object) bool {
-	b, ok := obj.(*fleet.Bundle)
-	if !ok || !b.DeletionTimestamp.IsZero() {
-		return false
-	}
-	c := fleet.Condition(b.Status.Conditions, status.ConditionRendered)
-	return c != nil && c.Reason == fleet.ReasonContentMissing
 }
 
 func opOf(_ context.Context, obj client.Object) []ctrl.Request {
@@ -116,15 +96,6 @@ type run struct {
 	polls   bool   // repositories are asked for new versions
 	polled  error  // what that failed with; what was pinned stays
 }
-
-// failure is an error with the reason that the condition shows.
-type failure struct {
-	reason string
-	err    error
-}
-
-func (f *failure) Error() string { return f.err.Error() }
-func (f *failure) Unwrap() error { return f.err }
 
 // Reconcile brings the Bundle of a HelmOp to what the HelmOp asks for.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -240,8 +211,8 @@ func (r *Reconciler) report(ctx context.Context, in *run, err error) error {
 // explain is the reason and the message of what was wrong, with what goes on nevertheless.
 func explain(in *run, err error) (reason, message string) {
 	reason = fleet.ReasonError
-	if f, ok := err.(*failure); ok {
-		reason = f.reason
+	if f, ok := err.(*origin.Failure); ok {
+		reason = f.Reason
 	}
 	message = strings.Join(strings.Split(err.Error(), "\n"), "; ")
 	if in.op.Status.Version != "" {

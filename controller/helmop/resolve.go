@@ -16,6 +16,7 @@ import (
 	"flotilla.io/flotilla/bundle/source"
 	"flotilla.io/flotilla/bundle/source/charts"
 	"flotilla.io/flotilla/controller/credentials"
+	"flotilla.io/flotilla/controller/origin"
 	"flotilla.io/flotilla/controller/policy"
 )
 
@@ -46,20 +47,20 @@ func (r *Reconciler) accept(ctx context.Context, in *run) error {
 		return err
 	}
 	if in.asked, err = rules.HelmOp(in.op); err != nil {
-		return &failure{fleet.ReasonForbidden, err}
+		return origin.Fail(fleet.ReasonForbidden, err)
 	}
 	if err := check(&in.op.Spec); err != nil {
-		return &failure{fleet.ReasonInvalid, err}
+		return origin.Fail(fleet.ReasonInvalid, err)
 	}
 	have := &fleet.Bundle{}
 	err = r.Client.Get(ctx, client.ObjectKeyFromObject(in.op), have)
 	switch {
 	case err == nil:
 		if have.Labels[fleet.HelmOpLabel] != in.op.Name {
-			return &failure{fleet.ReasonNameTaken, fmt.Errorf("bundle %s is there already and not of this HelmOp; give the HelmOp another name", in.op.Name)}
+			return origin.Fail(fleet.ReasonNameTaken, fmt.Errorf("bundle %s is there already and not of this HelmOp; give the HelmOp another name", in.op.Name))
 		}
 		if !have.DeletionTimestamp.IsZero() {
-			return &failure{fleet.ReasonError, fmt.Errorf("bundle %s of an earlier deployment is still being taken away; it is made again after that", in.op.Name)}
+			return origin.Fail(fleet.ReasonError, fmt.Errorf("bundle %s of an earlier deployment is still being taken away; it is made again after that", in.op.Name))
 		}
 		in.have = have
 	case !apierrors.IsNotFound(err):
@@ -100,7 +101,7 @@ func (r *Reconciler) auth(ctx context.Context, in *run) (func(string) charts.Aut
 	if name := spec.HelmSecretName; name != "" {
 		secret := &corev1.Secret{}
 		if err := r.Reader.Get(ctx, client.ObjectKey{Namespace: in.op.Namespace, Name: name}, secret); err != nil {
-			return nil, &failure{source.AuthFailed, fmt.Errorf("reading Secret %s/%s that spec.helmSecretName names: %w", in.op.Namespace, name, err)}
+			return nil, origin.Fail(source.AuthFailed, fmt.Errorf("reading Secret %s/%s that spec.helmSecretName names: %w", in.op.Namespace, name, err))
 		}
 		auth = credentials.Charts(secret)
 	}
@@ -152,7 +153,7 @@ func over(ref charts.Ref, helm *fleet.HelmOptions) charts.Ref {
 func (r *Reconciler) resolve(ctx context.Context, in *run) error {
 	before := pinsOf(in.have)
 	in.pins = pins{map[string]string{}, in.op.Spec.ForceSyncGeneration}
-	in.fresh = in.have == nil || in.have.Spec.ContentsID == "" || filesLost(in.have) || before.Sync != in.pins.Sync
+	in.fresh = in.have == nil || in.have.Spec.ContentsID == "" || origin.FilesLost(in.have) || before.Sync != in.pins.Sync
 	in.polls = r.timeToPoll(in)
 	for _, ref := range refs(&in.asked.Spec) {
 		pinned, known := before.Versions[pinKey(ref)]
@@ -163,9 +164,9 @@ func (r *Reconciler) resolve(ctx context.Context, in *run) error {
 			case err == nil:
 				version = found
 			case known:
-				in.polled = sourceFailure(err)
+				in.polled = origin.FromSource(err)
 			default:
-				return sourceFailure(err)
+				return origin.FromSource(err)
 			}
 		}
 		in.pins.Versions[pinKey(ref)] = version
@@ -189,13 +190,4 @@ func (r *Reconciler) timeToPoll(in *run) bool {
 	}
 	r.polled[key] = time.Now()
 	return true
-}
-
-// sourceFailure keeps the reason that bundle/source gives.
-func sourceFailure(err error) error {
-	var typed *source.Error
-	if errors.As(err, &typed) {
-		return &failure{typed.Reason, err}
-	}
-	return &failure{source.FetchFailed, err}
 }

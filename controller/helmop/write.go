@@ -20,6 +20,7 @@ import (
 	"flotilla.io/flotilla/bundle/source"
 	"flotilla.io/flotilla/bundle/source/charts"
 	"flotilla.io/flotilla/controller/content"
+	"flotilla.io/flotilla/controller/origin"
 	"flotilla.io/flotilla/controller/values"
 )
 
@@ -125,7 +126,7 @@ func (r *Reconciler) publish(ctx context.Context, in *run, had string) (string, 
 		at := pinnedRef(ref, in.pins)
 		chart, err := in.session.Fetch(ctx, at)
 		if err != nil {
-			return "", sourceFailure(err)
+			return "", origin.FromSource(err)
 		}
 		if i == 0 && in.version == "" {
 			in.version = chart.Version
@@ -140,10 +141,10 @@ func (r *Reconciler) publish(ctx context.Context, in *run, had string) (string, 
 		size += len(data)
 	}
 	if size > charts.MaxChartBytes || len(files) > charts.MaxChartFiles {
-		return "", &failure{source.TooLarge, fmt.Errorf("the charts of all targets together have %d files and %d MiB; a bundle holds %d and %d: make HelmOps of their own of some",
-			len(files), size>>20, charts.MaxChartFiles, charts.MaxChartBytes>>20)}
+		return "", origin.Fail(source.TooLarge, fmt.Errorf("the charts of all targets together have %d files and %d MiB; a bundle holds %d and %d: make HelmOps of their own of some",
+			len(files), size>>20, charts.MaxChartFiles, charts.MaxChartBytes>>20))
 	}
-	if in.have != nil && filesLost(in.have) {
+	if in.have != nil && origin.FilesLost(in.have) {
 		had = ""
 	}
 	ref, err := r.Store.PublishFiles(ctx, files, had)
@@ -159,21 +160,8 @@ func (r *Reconciler) finalize(ctx context.Context, op *fleet.HelmOp) (ctrl.Resul
 	if err := r.Client.List(ctx, list, client.InNamespace(op.Namespace), client.MatchingLabels{fleet.HelmOpLabel: op.Name}); err != nil {
 		return ctrl.Result{}, err
 	}
-	for i := range list.Items {
-		b := &list.Items[i]
-		if !b.DeletionTimestamp.IsZero() {
-			continue
-		}
-		if op.Spec.KeepResources && !b.Spec.KeepResources { // it may have been turned on while nothing else could be done
-			before := b.DeepCopy()
-			b.Spec.KeepResources = true
-			if err := r.Client.Patch(ctx, b, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
-				return ctrl.Result{}, err
-			}
-		}
-		if err := r.Client.Delete(ctx, b); client.IgnoreNotFound(err) != nil {
-			return ctrl.Result{}, err
-		}
+	if err := origin.TakeAway(ctx, r.Client, list.Items, op.Spec.KeepResources); err != nil {
+		return ctrl.Result{}, err
 	}
 	if len(list.Items) > 0 {
 		return ctrl.Result{RequeueAfter: 5 * time.Second}, nil // the Bundle's deletion wakes it sooner

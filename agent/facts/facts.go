@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/yaml"
 
 	"flotilla.io/flotilla/agent/tenant"
@@ -47,16 +48,11 @@ func Read(ctx context.Context, t *tenant.Tenant, own Endpoint) (*flotilla.Facts,
 	return f, nil
 }
 
-func objects(t *tenant.Tenant, gv, kind, namespace string) (interface {
-	Get(ctx context.Context, name string, o metav1.GetOptions, sub ...string) (*unstructured.Unstructured, error)
-	List(ctx context.Context, o metav1.ListOptions) (*unstructured.UnstructuredList, error)
-}, error) {
+// objects is the client for a kind; namespace "" stands for all.
+func objects(t *tenant.Tenant, gv, kind, namespace string) (dynamic.ResourceInterface, error) {
 	k, err := t.Kinds.Of(schema.FromAPIVersionAndKind(gv, kind))
 	if err != nil {
 		return nil, err
-	}
-	if namespace == "" {
-		return t.Objects.Resource(k.Resource), nil
 	}
 	return t.Object(k, namespace), nil
 }

@@ -182,8 +182,13 @@ func (r *Reconciler) bundlesOfNamespace(ctx context.Context, obj client.Object) 
 }
 
 func (r *Reconciler) bundlesIn(ctx context.Context, namespace string) []ctrl.Request {
+	return r.bundlesThat(ctx, client.InNamespace(namespace))
+}
+
+// bundlesThat are those that an option picks.
+func (r *Reconciler) bundlesThat(ctx context.Context, picks client.ListOption) []ctrl.Request {
 	list := &fleet.BundleList{}
-	if err := r.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
+	if err := r.Client.List(ctx, list, picks, client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
 	out := make([]ctrl.Request, len(list.Items))

@@ -61,15 +61,7 @@ func outputMatters(bd *fleet.BundleDeployment) any {
 func grantMatters(b *fleet.Bundle) any { return []any{b.Spec.Outputs, b.DeletionTimestamp} }
 
 func (r *Reconciler) takers(ctx context.Context, key string) []ctrl.Request {
-	list := &fleet.BundleList{}
-	if err := r.Client.List(ctx, list, client.MatchingFields{inputIndex: key}, client.UnsafeDisableDeepCopy); err != nil {
-		return nil
-	}
-	out := make([]ctrl.Request, len(list.Items))
-	for i := range list.Items {
-		out[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
-	}
-	return out
+	return r.bundlesThat(ctx, client.MatchingFields{inputIndex: key})
 }
 
 func (r *Reconciler) takersOfBundle(ctx context.Context, b client.Object) []ctrl.Request {

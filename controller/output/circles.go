@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/controller/rollout"
 )
 
 // node is a bundle on a cluster ("namespace/name"; "" for any) that waits, or is waited for.
@@ -73,25 +74,7 @@ func (c *circles) next(n node) []node {
 func (c *circles) way(start node) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	seen := map[node]bool{}
-	var walk func(at node, path []string) string
-	walk = func(at node, path []string) string {
-		path = append(path, at.String())
-		for _, next := range c.next(at) {
-			if next == start {
-				return strings.Join(append(path, start.String()), " → ")
-			}
-			if seen[next] {
-				continue
-			}
-			seen[next] = true
-			if found := walk(next, slices.Clone(path)); found != "" {
-				return found
-			}
-		}
-		return ""
-	}
-	return walk(start, nil)
+	return rollout.Cycle(start, c.next)
 }
 
 // Circle says in which circle a bundle waits on a cluster, as far as it is known by now; "" for none.

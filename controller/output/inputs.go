@@ -11,6 +11,7 @@ import (
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/target"
+	"flotilla.io/flotilla/controller/rollout"
 )
 
 // On are the inputs on one cluster.
@@ -111,7 +112,7 @@ func (s *source) one(c *fleet.Cluster) (any, string, []node) {
 	case len(lacks) == 0:
 		return nil, fmt.Sprintf("%s: it is on no cluster%s yet", s.what(), s.picked()), []node{s.node("")}
 	}
-	return nil, fmt.Sprintf("%s: %s", s.what(), sample(lacks)), s.nodes(pointers(s.from)...)
+	return nil, fmt.Sprintf("%s: %s", s.what(), rollout.Sample(lacks)), s.nodes(pointers(s.from)...)
 }
 
 // all is the map of what is there. Who is not there yet comes into it later.
@@ -170,14 +171,7 @@ func names(list []*given) string {
 	for _, v := range list {
 		out = append(out, v.cluster.Name)
 	}
-	return sample(out)
-}
-
-func sample(list []string) string {
-	if more := len(list) - 3; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(list[:3], ", "), more)
-	}
-	return strings.Join(list, ", ")
+	return rollout.Sample(out)
 }
 
 // producerOf is the bundle that an input comes from; without a name for a fact.

@@ -68,15 +68,16 @@ func Dependencies(needs []Need) string {
 	return strings.Join(missing, "; ")
 }
 
-// Cycle finds a way from a bundle back to itself, as "a → b → a"; "" when there is none. on tells what a bundle depends on, sorted.
-func Cycle(start string, on func(string) []string) string {
-	seen := map[string]bool{}
-	var way func(at string, path []string) []string
-	way = func(at string, path []string) []string {
-		path = append(path, at)
+// Cycle finds a way from a node (a bundle, or one on a cluster) back to itself, as "a → b → a"; "" when there is none. on tells what
+// a node depends on, sorted.
+func Cycle[Node comparable](start Node, on func(Node) []Node) string {
+	seen := map[Node]bool{}
+	var way func(at Node, path []string) []string
+	way = func(at Node, path []string) []string {
+		path = append(path, fmt.Sprint(at))
 		for _, next := range on(at) {
 			if next == start {
-				return append(path, next)
+				return append(path, fmt.Sprint(next))
 			}
 			if seen[next] {
 				continue

@@ -36,8 +36,15 @@ func Each(objects []plan.Wanted, do func(plan.Wanted) error) []error {
 	var errs []error
 	var group errgroup.Group
 	group.SetLimit(Parallel)
+	accounts := false
 	for _, m := range order {
 		w := byMeta[m]
+		// Kubernetes deletes the Secret of a token whose account is not there yet.
+		if accounts && m.GroupKind == (schema.GroupKind{Kind: "Secret"}) {
+			_ = group.Wait()
+			accounts = false
+		}
+		accounts = accounts || m.GroupKind == (schema.GroupKind{Kind: "ServiceAccount"})
 		group.Go(func() error {
 			if err := do(w); err != nil {
 				mu.Lock()

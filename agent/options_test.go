@@ -103,7 +103,9 @@ func TestWhatCannotBeChangedInPlaceIsMadeAnewWhereAsked(t *testing.T) {
 		return "\n---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: claim}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}, storageClassName: " + class + "}\n"
 	}
 	w.deploy("web", configMap("settings", "a: wanted")+job("a")+claim("one"), correctDrift)
-	w.eventually("the first revision is applied", func() string { return want(w.live("batch/v1", "Job", "once") != nil) })
+	w.eventually("the first revision is applied", func() string {
+		return want(w.live("batch/v1", "Job", "once") != nil && w.live("v1", "PersistentVolumeClaim", "claim") != nil)
+	})
 	before := w.live("batch/v1", "Job", "once").GetUID()
 	holds := w.live("v1", "PersistentVolumeClaim", "claim").GetUID()
 

@@ -98,8 +98,9 @@ func waits(err error) bool {
 		var wait *waitError
 		var going *apply.GoingError
 		var runs *hooks.RunningError
+		var absent *apply.AbsentError
 		var missing *rendering.MissingError
-		if !errors.As(one, &wait) && !errors.As(one, &going) && !errors.As(one, &runs) && !errors.As(one, &missing) && !tenant.IsNotServed(one) {
+		if !errors.As(one, &wait) && !errors.As(one, &going) && !errors.As(one, &absent) && !errors.As(one, &runs) && !errors.As(one, &missing) && !tenant.IsNotServed(one) {
 			return false
 		}
 	}

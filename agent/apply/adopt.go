@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/api/v1alpha1"
 )
 
@@ -34,7 +35,7 @@ func migrate() []ssa.FieldManager {
 
 // adopts tells whether the object exists and is not known to be ours yet, whatever is written on it: an adoption may have
 // been cut short.
-func (a *attempt) adopts() bool { return a.live != nil && !a.ours() }
+func (a *attempt) adopts() bool { return a.live != nil && !a.ours() && !plan.Borrowed(a.Key) }
 
 // former tells whether a manager's fields become ours.
 func (a *attempt) former(manager string) bool {

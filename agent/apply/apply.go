@@ -88,7 +88,7 @@ const recreateWait = 30 * time.Second
 const forceTries = 5
 
 // Apply brings one object to the cluster. The errors that a caller may tell apart are *ConflictError, *OwnedError,
-// *ImmutableError, *GoingError and *tenant.NotServedError.
+// *ImmutableError, *GoingError, *AbsentError and *tenant.NotServedError.
 func Apply(ctx context.Context, r Request) (Result, error) {
 	for try := 1; ; try++ {
 		result, err := once(ctx, r)

@@ -15,6 +15,7 @@ import (
 
 	"flotilla.io/flotilla/agent/fields"
 	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
 )
@@ -39,8 +40,11 @@ type attempt struct {
 func (a *attempt) Get(ctx context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	live, err := a.objects.Get(ctx, key.Name, metav1.GetOptions{})
 	if err != nil {
-		if !apierrors.IsNotFound(err) {
+		switch {
+		case !apierrors.IsNotFound(err):
 			a.err = err
+		case plan.Borrowed(a.Key) && !isStaleKind(err):
+			a.err = &AbsentError{a.Key}
 		}
 		return err
 	}
@@ -126,6 +130,10 @@ func (a *attempt) send(ctx context.Context, object *unstructured.Unstructured, d
 }
 
 func (a *attempt) patch(ctx context.Context, object *unstructured.Unstructured, dryRun []string) (*unstructured.Unstructured, error) {
+	if plan.Borrowed(a.Key) { // by its UID it is changed, and not made
+		object = object.DeepCopy()
+		object.SetUID(a.live.GetUID())
+	}
 	data, err := json.Marshal(object.Object)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", a.Key, err)

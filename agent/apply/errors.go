@@ -77,6 +77,13 @@ func (e *GoingError) Error() string {
 	return fmt.Sprintf("%s is being deleted; it is applied again once it is gone", e.Key)
 }
 
+// AbsentError says that an object that a bundle only adds fields to is not there.
+type AbsentError struct{ Key layer.Key }
+
+func (e *AbsentError) Error() string {
+	return fmt.Sprintf("%s does not exist; a bundle adds fields to a %s and never makes one, so this waits until it is there", e.Key, e.Key.Kind)
+}
+
 func ownerOf(live *unstructured.Unstructured) string {
 	return cmp.Or(live.GetAnnotations()[v1alpha1.OwnerAnnotation], "nobody")
 }
@@ -145,8 +152,9 @@ func explain(key layer.Key, err error) error {
 	var conflict *ConflictError
 	var owned *OwnedError
 	var going *GoingError
+	var absent *AbsentError
 	switch {
-	case errors.As(err, &conflict), errors.As(err, &owned), errors.As(err, &going):
+	case errors.As(err, &conflict), errors.As(err, &owned), errors.As(err, &going), errors.As(err, &absent):
 		return err
 	case tenant.IsNotServed(err):
 		return fmt.Errorf("%s: %w; it is tried again until the kind is there (is its CustomResourceDefinition in a bundle?)", key, err)

@@ -2,14 +2,18 @@ package apply
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
 )
@@ -30,6 +34,7 @@ const (
 	Going   Outcome = "going"   // it is being deleted
 	Foreign Outcome = "foreign" // it is another object by that name, or it belongs to somebody else now
 	Kept    Outcome = "kept"    // it stays, because its kind or an annotation says so
+	Back    Outcome = "back"    // it stays, without the fields that it had of us
 )
 
 // Prune is one object to delete.
@@ -81,6 +86,9 @@ func deleteOnce(ctx context.Context, p Prune) (Outcome, error) {
 	if outcome, settled := judgePrune(p, live); settled {
 		return outcome, nil
 	}
+	if plan.Borrowed(p.Item.Key) {
+		return Back, giveBack(ctx, p, kind, live)
+	}
 	if err := objects.Delete(ctx, live.Name, deleteOptions(live)); err != nil && !apierrors.IsNotFound(err) {
 		return "", err
 	}
@@ -101,10 +109,30 @@ func judgePrune(p Prune, live *metav1.PartialObjectMetadata) (Outcome, bool) {
 		return Kept, true
 	case p.Item.Key.Group == "" && p.Item.Key.Kind == "Namespace" && isReserved(p.Item.Key.Name):
 		return Kept, true
+	case plan.Borrowed(p.Item.Key):
+		return "", false
 	case p.Protected && annotations[DeleteAnnotation] != "true":
 		return Kept, true
 	}
 	return "", false
+}
+
+// giveBack takes the fields that we manage off an object that is not ours to delete: an apply of nothing gives them all up, and
+// those that others manage too stay.
+func giveBack(ctx context.Context, p Prune, kind tenant.Kind, live *metav1.PartialObjectMetadata) error {
+	nothing := &unstructured.Unstructured{}
+	nothing.SetGroupVersionKind(kind.Resource.GroupVersion().WithKind(kind.Kind))
+	nothing.SetName(live.Name)
+	nothing.SetNamespace(live.Namespace)
+	nothing.SetUID(live.UID)
+	nothing.SetResourceVersion(live.ResourceVersion)
+	data, err := json.Marshal(nothing.Object)
+	if err != nil {
+		return err
+	}
+	options := metav1.PatchOptions{FieldManager: v1alpha1.AgentFieldManager}
+	_, err = p.Tenant.Object(kind, live.Namespace).Patch(ctx, live.Name, types.ApplyPatchType, data, options)
+	return err
 }
 
 func kindNow(p Prune) (tenant.Kind, error) {

@@ -152,16 +152,20 @@ func (in Input) leave(key layer.Key) Step {
 }
 
 // Protected tells whether objects of this kind stay when they leave a bundle, since with them goes what they hold: the
-// objects of a Namespace, the instances of a CustomResourceDefinition, the data of a volume or a claim.
+// objects of a Namespace, the instances of a CustomResourceDefinition, the data of a volume or a claim, the Pods of a Node.
 func Protected(key layer.Key) bool {
 	switch key.Group {
 	case "":
-		return key.Kind == "Namespace" || key.Kind == "PersistentVolume" || key.Kind == "PersistentVolumeClaim"
+		return key.Kind == "Namespace" || key.Kind == "PersistentVolume" || key.Kind == "PersistentVolumeClaim" || Borrowed(key)
 	case "apiextensions.k8s.io":
 		return isCRD(key)
 	}
 	return false
 }
+
+// Borrowed tells whether objects of this kind are made by the cluster itself, so that a bundle only adds fields to one that is
+// there, a label say. It is never created and never deleted; what leaves the bundle is the fields.
+func Borrowed(key layer.Key) bool { return key.Group == "" && key.Kind == "Node" }
 
 // IsDefinition tells whether others need an object of this kind to exist at all.
 func IsDefinition(key layer.Key) bool {

@@ -11,6 +11,7 @@ import (
 func TestEachObjectGetsTheActionItNeeds(t *testing.T) {
 	key := layer.Key{Kind: "ConfigMap", Namespace: "ns", Name: "x"}
 	namespace := layer.Key{Kind: "Namespace", Name: "x"}
+	node := layer.Key{Kind: "Node", Name: "x"}
 	crd := layer.Key{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: "x"}
 	wanted := []Wanted{{Key: key, Version: "v1", Digest: "d"}}
 	item := func(key layer.Key, digest string) inventory.Inventory {
@@ -61,6 +62,7 @@ func TestEachObjectGetsTheActionItNeeds(t *testing.T) {
 		{"a Namespace that left the bundle is kept", nil, item(namespace, "d"), as("f"), "", false, nil, Keep},
 		{"a CustomResourceDefinition that left the bundle is kept", nil, item(crd, "d"), as("f"), "", false, nil, Keep},
 		{"unless its deletion was asked for", nil, item(crd, "d"), as("f"), "", true, nil, Prune},
+		{"a Node that left the bundle is kept", nil, item(node, "d"), as("f"), "", true, nil, Keep},
 		{"which does not count for a Namespace", nil, item(namespace, "d"), as("f"), "", true, nil, Keep},
 	} {
 		t.Run(row.rule, func(t *testing.T) {

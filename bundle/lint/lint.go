@@ -19,6 +19,7 @@ import (
 
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/fleetyaml"
+	"flotilla.io/flotilla/bundle/preview"
 	"flotilla.io/flotilla/bundle/reader"
 	"flotilla.io/flotilla/bundle/render"
 	"flotilla.io/flotilla/bundle/target"
@@ -47,12 +48,20 @@ type Result struct {
 	Bundles  int
 }
 
-// Check checks the tree as the GitRepo reads it. caps are what charts see of the made-up clusters, and
-// charts fetches those from elsewhere.
-func Check(ctx context.Context, tree reader.Tree, repo reader.Repo, charts reader.Charts, caps render.Capabilities) (Result, error) {
-	l := &linter{tree: tree, caps: caps, seen: map[Problem]bool{}}
+// MadeUp is what made-up clusters are like.
+type MadeUp struct {
+	render.Capabilities                // what charts see
+	Inputs              target.Assumed // a bundle whose inputs are not all known is not rendered
+}
+
+// Check checks the tree as the GitRepo reads it. charts fetches those from elsewhere.
+func Check(ctx context.Context, tree reader.Tree, repo reader.Repo, charts reader.Charts, on MadeUp) (Result, error) {
+	l := &linter{tree: tree, on: on, seen: map[Problem]bool{}}
 	found, err := reader.Read(tree, repo)
 	l.errors(".", err)
+	if l.inputs, err = preview.Inputs(found, err == nil, on.Inputs); err != nil {
+		return Result{}, err
+	}
 	reader.Fetch(ctx, found, charts)
 	for i := range found {
 		l.bundle(ctx, &found[i])
@@ -75,7 +84,8 @@ func Check(ctx context.Context, tree reader.Tree, repo reader.Repo, charts reade
 
 type linter struct {
 	tree     reader.Tree
-	caps     render.Capabilities
+	on       MadeUp
+	inputs   *target.Assumptions
 	problems []Problem
 	seen     map[Problem]bool
 }
@@ -100,6 +110,7 @@ func (l *linter) bundle(ctx context.Context, f *reader.Found) {
 	for _, err := range faults {
 		l.errors(f.Path, err)
 	}
+	l.sources(f, settings)
 	if len(faults) == 0 && !blocked {
 		l.render(ctx, f)
 	}
@@ -115,15 +126,21 @@ func (l *linter) render(ctx context.Context, f *reader.Found) {
 			l.errors(f.Path, err)
 			return
 		}
-		matches, _ := m.MatchAll(ctx, []*v1alpha1.Cluster{&c.Cluster}, l.fill(f))
+		given := l.inputs.For(f.Bundle)
+		m.Give(given)
+		matches, errs := m.MatchAll(ctx, []*v1alpha1.Cluster{&c.Cluster}, l.fill(f))
 		match := matches[0]
 		if match == nil {
+			l.missing(f, errs[0])
 			continue // not for this cluster, or a value asks for a label that only a real one has
+		}
+		if _, err := given(&c.Cluster).Objects(f.Bundle); err != nil {
+			l.errors(f.Path, l.settings(f).Errorf("inputs", "%s", err))
 		}
 		in := render.Input{Bundle: f.Bundle.Name, Files: f.Files, Options: match.Options}
 		base, err := render.Base(in)
 		if _, known := rendered[base]; !known && err == nil {
-			rendered[base], err = render.Sketch(ctx, in, &l.caps)
+			rendered[base], err = render.Sketch(ctx, in, &l.on.Capabilities)
 		}
 		if unshown := (*render.UnshownError)(nil); !errors.As(err, &unshown) { // it may be sound where the cluster has what it asks for
 			l.errors(f.Path, err)

@@ -90,7 +90,7 @@ func check(t *testing.T, files map[string]string) (lines []string) {
 	repo := reader.Repo{Name: "repo", Namespace: "fleet-default", Spec: v1alpha1.GitRepoSpec{
 		Targets: []v1alpha1.GitTarget{{Name: "all", ClusterSelector: &metav1.LabelSelector{}}},
 	}}
-	result, err := Check(context.Background(), tree, repo, nil, render.Capabilities{KubernetesVersion: "v1.37.2"})
+	result, err := Check(context.Background(), tree, repo, nil, MadeUp{Capabilities: render.Capabilities{KubernetesVersion: "v1.37.2"}})
 	must(t, err)
 	for _, p := range result.Problems {
 		lines = append(lines, p.String())

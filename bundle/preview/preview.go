@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,6 +23,8 @@ type Fleet struct {
 	Groups   []v1alpha1.ClusterGroup
 	// Capabilities are what charts see of each cluster.
 	Capabilities render.Capabilities
+	// Inputs are what bundles get that take values from other clusters.
+	Inputs target.Assumed
 }
 
 // Outcome is one bundle on one cluster.
@@ -45,13 +48,17 @@ func Show(ctx context.Context, tree reader.Tree, repo reader.Repo, charts reader
 	found, err := reader.Read(tree, repo)
 	reader.Fetch(ctx, found, charts)
 	errs := []error{err}
+	inputs, err := Inputs(found, err == nil, fleet.Inputs)
+	if err != nil {
+		return nil, err
+	}
 	var shown []*shown
 	for i := range found {
 		if found[i].Err != nil {
 			errs = append(errs, found[i].Err)
 			continue
 		}
-		s, err := newShown(&found[i], fleet.Groups)
+		s, err := newShown(&found[i], fleet.Groups, inputs)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -67,16 +74,38 @@ func Show(ctx context.Context, tree reader.Tree, repo reader.Repo, charts reader
 	return all, errors.Join(errs...)
 }
 
+// Inputs prepares what bundles of a tree take from other clusters. whole says that the tree could be read.
+func Inputs(found []reader.Found, whole bool, assumed target.Assumed) (*target.Assumptions, error) {
+	var bundles []*v1alpha1.Bundle
+	for i := range found {
+		whole = whole && found[i].Err == nil
+		if found[i].Bundle != nil {
+			bundles = append(bundles, found[i].Bundle)
+		}
+	}
+	inputs, err := assumed.Among(bundles, whole)
+	if err != nil {
+		return nil, fmt.Errorf("inputs: %w", err)
+	}
+	return inputs, nil
+}
+
 // shown is a bundle with what was rendered of it.
 type shown struct {
 	found    *reader.Found
 	matcher  *target.Matcher
+	given    func(*v1alpha1.Cluster) target.Given
 	rendered map[string]*render.Output // by what it was rendered from
 }
 
-func newShown(f *reader.Found, groups []v1alpha1.ClusterGroup) (*shown, error) {
+func newShown(f *reader.Found, groups []v1alpha1.ClusterGroup, inputs *target.Assumptions) (*shown, error) {
 	m, err := target.New(f.Bundle, groups)
-	return &shown{f, m, map[string]*render.Output{}}, err
+	if err != nil {
+		return nil, err
+	}
+	s := &shown{f, m, inputs.For(f.Bundle), map[string]*render.Output{}}
+	m.Give(s.given)
+	return s, nil
 }
 
 func (s *shown) on(ctx context.Context, c *v1alpha1.Cluster, caps *render.Capabilities) Outcome {
@@ -98,7 +127,12 @@ func (s *shown) on(ctx context.Context, c *v1alpha1.Cluster, caps *render.Capabi
 	case err != nil:
 		out.Err = fmt.Errorf("bundle %s: %w", out.Bundle, err)
 	default:
-		out.Objects, out.Notes = rendered.Objects, Notes(out.Bundle, rendered)
+		out.Notes = Notes(out.Bundle, rendered)
+		var made []*unstructured.Unstructured
+		if made, err = s.given(c).Objects(s.found.Bundle); err != nil {
+			out.Err = fmt.Errorf("bundle %s: %w", out.Bundle, err)
+		}
+		out.Objects = append(slices.Clone(rendered.Objects), made...)
 	}
 	return out
 }

@@ -31,7 +31,12 @@ type Wanted struct {
 }
 
 // Charts gives who fetches charts for the bundle at a path of the tree: credentials may differ by path.
-type Charts func(path string) *charts.Session
+type Charts func(path string) ChartFetcher
+
+// ChartFetcher fetches charts, such as a charts.Session.
+type ChartFetcher interface {
+	Fetch(context.Context, charts.Ref) (*charts.Chart, error)
+}
 
 // Fetch brings the charts that bundles need from elsewhere into their files. What cannot be fetched breaks its own bundle only.
 func Fetch(ctx context.Context, found []Found, from Charts) {

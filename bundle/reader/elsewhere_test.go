@@ -57,7 +57,7 @@ func fetched(t *testing.T, files ...string) map[string]Found {
 		t.Fatal(err)
 	}
 	session := charts.New(charts.Options{Local: true}).Begin((&charts.Credentials{}).For(""))
-	Fetch(t.Context(), found, func(string) *charts.Session { return session })
+	Fetch(t.Context(), found, func(string) ChartFetcher { return session })
 	out := map[string]Found{}
 	for _, f := range found {
 		out[f.Path] = f

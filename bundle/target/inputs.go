@@ -1,6 +1,7 @@
 package target
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
@@ -48,3 +49,23 @@ func (g Given) seen(shown bool) map[string]any {
 	}
 	return all
 }
+
+// SourceOf names where an input comes from, in a sentence.
+func SourceOf(in *v1alpha1.Input) string {
+	if in.From.Fact != "" {
+		return "fact " + in.From.Fact
+	}
+	return fmt.Sprintf("output %s of bundle %s", in.From.Output, in.From.Bundle)
+}
+
+// Otherwise is what an optional input is when there is nothing to take: its default, or nil.
+func Otherwise(in *v1alpha1.Input) any {
+	var value any
+	if in.Default != nil {
+		_ = json.Unmarshal(in.Default.Raw, &value) // whoever read the bundle has parsed it
+	}
+	return value
+}
+
+// IsSensitive tells whether the values of an output are sealed wherever they are kept.
+func IsSensitive(o *v1alpha1.Output) bool { return o.Sensitive || o.Generate != nil }

@@ -62,11 +62,11 @@ func (o *chartFlags) charts() (reader.Charts, error) {
 		return nil, fmt.Errorf("--helm-repo-url-regex: %w", err)
 	}
 	fetcher := charts.New(charts.Options{Local: true})
-	return func(path string) *charts.Session { return fetcher.Begin(credentials.For(path)) }, nil
+	return func(path string) reader.ChartFetcher { return fetcher.Begin(credentials.For(path)) }, nil
 }
 
 // publicCharts fetches charts with no credentials.
 func publicCharts() reader.Charts {
 	session := charts.New(charts.Options{Local: true}).Begin((&charts.Credentials{}).For(""))
-	return func(string) *charts.Session { return session }
+	return func(string) reader.ChartFetcher { return session }
 }

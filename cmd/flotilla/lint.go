@@ -17,10 +17,12 @@ import (
 func lintCommand() *cobra.Command {
 	var gitRepo, kubernetes, output string
 	var apis []string
+	var inputs inputFlags
 	cmd := &cobra.Command{
 		Use: "lint PATH", Short: "Check a fleet repo without a cluster", Args: cobra.ExactArgs(1),
 		Long: "Lint reads all bundles below PATH as the hub does, reads their manifests, renders them for each of their targets, and\n" +
-			"tells all mistakes at once, each as FILE:LINE:COLUMN. It asks no hub and no cluster.\n\n" +
+			"tells all mistakes at once, each as FILE:LINE:COLUMN. It asks no hub and no cluster. A bundle that takes values from other\n" +
+			"clusters is rendered where they are given, by --input or --inputs.\n\n" +
 			"It ends with 0 when nothing is wrong, with 1 when there are errors, and with 2 when there are warnings only: what\n" +
 			"would be deployed, but has not the effect that it seems to have.",
 		Example: "  flotilla lint .\n  flotilla lint . --gitrepo gitrepo.yaml -o json",
@@ -28,8 +30,12 @@ func lintCommand() *cobra.Command {
 			if output != "" && output != "json" {
 				return fmt.Errorf("--output %q: want json, or nothing", output)
 			}
-			caps := render.Capabilities{KubernetesVersion: kubernetes, APIs: append(render.BuiltIn(), apis...)}
-			result, err := lintTree(cmd.Context(), args[0], gitRepo, caps)
+			on := lint.MadeUp{Capabilities: render.Capabilities{KubernetesVersion: kubernetes, APIs: append(render.BuiltIn(), apis...)}}
+			var err error
+			if on.Inputs, err = inputs.read(); err != nil {
+				return err
+			}
+			result, err := lintTree(cmd.Context(), args[0], gitRepo, on)
 			if err != nil {
 				return err
 			}
@@ -40,11 +46,12 @@ func lintCommand() *cobra.Command {
 	f.StringVar(&gitRepo, "gitrepo", "", "file with the GitRepo: its name, paths and targets count")
 	f.StringVar(&kubernetes, "kube-version", kubernetesVersion, "the Kubernetes version that charts see")
 	f.StringSliceVar(&apis, "api", nil, "an API that clusters serve besides Kubernetes' own, as group/version or group/version/Kind; may be repeated")
+	inputs.add(cmd)
 	f.StringVarP(&output, "output", "o", "", "json prints the mistakes as a list")
 	return cmd
 }
 
-func lintTree(ctx context.Context, path, gitRepo string, caps render.Capabilities) (lint.Result, error) {
+func lintTree(ctx context.Context, path, gitRepo string, on lint.MadeUp) (lint.Result, error) {
 	tree, err := source.Dir(path)
 	if err != nil {
 		return lint.Result{}, err
@@ -53,7 +60,7 @@ func lintTree(ctx context.Context, path, gitRepo string, caps render.Capabilitie
 	if err != nil {
 		return lint.Result{}, err
 	}
-	return lint.Check(ctx, tree, repo, publicCharts(), caps)
+	return lint.Check(ctx, tree, repo, publicCharts(), on)
 }
 
 // tell prints what was found and turns it into the exit code.

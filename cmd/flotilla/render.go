@@ -31,6 +31,7 @@ type renderOptions struct {
 	apis       []string
 	origins    bool
 	output     string
+	inputs     inputFlags
 }
 
 func renderCommand() *cobra.Command {
@@ -39,12 +40,13 @@ func renderCommand() *cobra.Command {
 		Use: "render PATH", Short: "Show what clusters would get from a fleet repo", Args: cobra.ExactArgs(1),
 		Long: "Render reads the bundles below PATH, matches them to clusters with the labels given, and prints the objects that each\n" +
 			"would get. Clusters may also come from a file, with their annotations, values and groups. It asks no hub and no\n" +
-			"cluster. With --origins it tells for each value which target set it.\n\n" +
+			"cluster: values that bundles take from other clusters are given by --input. With --origins it tells for each value which\n" +
+			"target set it.\n\n" +
 			"A bundle that cannot be rendered holds up no other; it then ends with 1.",
 		Example: "  flotilla render . --cluster env=production --gitrepo gitrepo.yaml\n" +
 			"  flotilla render . --cluster edge-1:env=production --cluster edge-2:env=staging -o wide\n" +
 			"  kubectl get clusters.fleet.cattle.io,clustergroups -n fleet-default -o yaml > clusters.yaml\n" +
-			"  flotilla render . --clusters clusters.yaml -o name",
+			"  flotilla render . --clusters clusters.yaml --inputs inputs.yaml -o name",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return renderTree(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], o)
 		},
@@ -57,6 +59,7 @@ func renderCommand() *cobra.Command {
 	f.StringVar(&o.kubernetes, "kube-version", kubernetesVersion, "the clusters' Kubernetes version")
 	f.StringSliceVar(&o.apis, "api", nil, "an API that the clusters serve besides Kubernetes' own, as group/version or group/version/Kind; may be repeated")
 	f.BoolVar(&o.origins, "origins", false, "tell for each value which target set it, and print no objects")
+	o.inputs.add(cmd)
 	outputFlag(cmd, &o.output)
 	return cmd
 }
@@ -75,6 +78,9 @@ func renderTree(ctx context.Context, out, errOut io.Writer, path string, o rende
 	}
 	to := preview.Fleet{Capabilities: render.Capabilities{KubernetesVersion: o.kubernetes, APIs: append(render.BuiltIn(), o.apis...)}}
 	if to.Clusters, to.Groups, err = o.fleet(repo.Namespace); err != nil {
+		return err
+	}
+	if to.Inputs, err = o.inputs.read(); err != nil {
 		return err
 	}
 	shown, err := preview.Show(ctx, tree, repo, publicCharts(), to)

@@ -9,7 +9,6 @@ import (
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 	"flotilla.io/flotilla/bundle/target"
-	"flotilla.io/flotilla/controller/output"
 )
 
 // inputs finds what the bundle takes from others, and what agents report of it for others.
@@ -49,7 +48,7 @@ func (in *run) await(p *place) {
 
 // make adds the objects that inputs are made into, which are objects of the bundle like copies.
 func (p *place) make(b *fleet.Bundle) error {
-	objects, err := output.Objects(b, p.given)
+	objects, err := p.given.Objects(b)
 	if err != nil {
 		return err
 	}

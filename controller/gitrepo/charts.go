@@ -41,7 +41,7 @@ func (r *Reconciler) fetchCharts(ctx context.Context, in *run) error {
 	if err != nil {
 		return err
 	}
-	bundlereader.Fetch(ctx, in.found, func(path string) *charts.Session { return r.Charts.Begin(known.For(path)) })
+	bundlereader.Fetch(ctx, in.found, func(path string) bundlereader.ChartFetcher { return r.Charts.Begin(known.For(path)) })
 	for _, f := range in.found {
 		for i, w := range f.Wanted {
 			if w.Moving() && len(f.Resolved) > i && f.Resolved[i] != "" {

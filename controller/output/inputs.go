@@ -2,7 +2,6 @@ package output
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +28,7 @@ func (in *Inputs) On(c *fleet.Cluster) target.Given {
 			continue
 		}
 		if why != "" {
-			value = s.otherwise()
+			value = target.Otherwise(&s.Input)
 		}
 		if s.sensitive {
 			out.Sensitive[s.Name] = value
@@ -41,14 +40,6 @@ func (in *Inputs) On(c *fleet.Cluster) target.Given {
 		out.Missing = "waits for " + strings.Join(missing, "; ")
 	}
 	return out
-}
-
-func (s *source) otherwise() any {
-	var value any
-	if s.Default != nil {
-		_ = json.Unmarshal(s.Default.Raw, &value) // the API server has parsed it
-	}
-	return value
 }
 
 // on is the input on one cluster, or why it is not there and from whom it is awaited.
@@ -134,12 +125,7 @@ func (s *source) all(c *fleet.Cluster) (any, string, []node) {
 }
 
 // what names the source in a sentence.
-func (s *source) what() string {
-	if s.From.Fact != "" {
-		return "fact " + s.From.Fact
-	}
-	return fmt.Sprintf("output %s of bundle %s", s.From.Output, s.From.Bundle)
-}
+func (s *source) what() string { return target.SourceOf(&s.Input) }
 
 func (s *source) picked() string {
 	if s.ClusterSelector == nil {

@@ -24,6 +24,7 @@ import (
 	"flotilla.io/flotilla/bundle/expression"
 	"flotilla.io/flotilla/bundle/fleetyaml/nearest"
 	"flotilla.io/flotilla/bundle/layer"
+	"flotilla.io/flotilla/bundle/target"
 	"flotilla.io/flotilla/controller/keys"
 	"flotilla.io/flotilla/controller/status"
 )
@@ -145,7 +146,7 @@ func (g *Giver) outputs(ctx context.Context, b *fleet.Bundle, s *source, selecto
 		s.missing = fmt.Sprintf("bundle %s of workspace %s does not grant its output %s to bundle %s of workspace %s", key.Name, key.Namespace, output.Name, b.Name, b.Namespace)
 		return nil
 	}
-	s.sensitive = output.Sensitive || output.Generate != nil
+	s.sensitive = target.IsSensitive(output)
 	if output.Generate != nil {
 		var err error
 		s.value, err = g.make(ctx, producer, output)

@@ -1,4 +1,4 @@
-package output
+package target
 
 import (
 	"encoding/base64"
@@ -8,12 +8,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	fleet "flotilla.io/flotilla/api/v1alpha1"
-	"flotilla.io/flotilla/bundle/target"
+	"flotilla.io/flotilla/api/v1alpha1"
 )
 
 // Objects are the Secrets and ConfigMaps that a bundle's inputs are made into on a cluster, in the order in which they are named.
-func Objects(b *fleet.Bundle, given target.Given) ([]*unstructured.Unstructured, error) {
+func (given Given) Objects(b *v1alpha1.Bundle) ([]*unstructured.Unstructured, error) {
 	var out []*unstructured.Unstructured
 	for i := range b.Spec.Inputs {
 		in := &b.Spec.Inputs[i]
@@ -34,7 +33,7 @@ func Objects(b *fleet.Bundle, given target.Given) ([]*unstructured.Unstructured,
 		if err != nil {
 			return nil, fmt.Errorf("inputs[%d].into (%s): %w", i, in.Name, err)
 		}
-		if out, err = add(out, in.Into, data); err != nil {
+		if out, err = into(out, in.Into, data); err != nil {
 			return nil, fmt.Errorf("inputs[%d].into (%s): %w", i, in.Name, err)
 		}
 	}
@@ -42,9 +41,9 @@ func Objects(b *fleet.Bundle, given target.Given) ([]*unstructured.Unstructured,
 }
 
 // dataOf are the keys of the object with their texts: a text as it is, everything else as JSON.
-func dataOf(in *fleet.Input, value any) (map[string]string, error) {
+func dataOf(in *v1alpha1.Input, value any) (map[string]string, error) {
 	if in.Into.Key != "" {
-		return map[string]string{in.Into.Key: text(value)}, nil
+		return map[string]string{in.Into.Key: textOf(value)}, nil
 	}
 	keys, ok := value.(map[string]any)
 	if !ok {
@@ -52,12 +51,12 @@ func dataOf(in *fleet.Input, value any) (map[string]string, error) {
 	}
 	data := map[string]string{}
 	for key, one := range keys {
-		data[key] = text(one)
+		data[key] = textOf(one)
 	}
 	return data, nil
 }
 
-func text(value any) string {
+func textOf(value any) string {
 	if text, ok := value.(string); ok {
 		return text
 	}
@@ -68,26 +67,26 @@ func text(value any) string {
 	return string(data)
 }
 
-// add puts the data into an object of the list, or into a new one.
-func add(list []*unstructured.Unstructured, into *fleet.InputInto, data map[string]string) ([]*unstructured.Unstructured, error) {
+// into puts the data into an object of the list, or into a new one.
+func into(list []*unstructured.Unstructured, where *v1alpha1.InputInto, data map[string]string) ([]*unstructured.Unstructured, error) {
 	i := slices.IndexFunc(list, func(u *unstructured.Unstructured) bool {
-		return u.GetKind() == into.Kind && u.GetNamespace() == into.Namespace && u.GetName() == into.Name
+		return u.GetKind() == where.Kind && u.GetNamespace() == where.Namespace && u.GetName() == where.Name
 	})
 	if i < 0 {
-		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": into.Kind, "data": map[string]any{}}}
-		u.SetName(into.Name)
-		u.SetNamespace(into.Namespace)
-		if into.Kind == "Secret" && into.Type != "" {
-			u.Object["type"] = into.Type
+		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": where.Kind, "data": map[string]any{}}}
+		u.SetName(where.Name)
+		u.SetNamespace(where.Namespace)
+		if where.Kind == "Secret" && where.Type != "" {
+			u.Object["type"] = where.Type
 		}
 		list, i = append(list, u), len(list)
 	}
 	have := list[i].Object["data"].(map[string]any)
 	for key, value := range data {
 		if _, twice := have[key]; twice {
-			return nil, fmt.Errorf("%s %s has key %q from another input already", into.Kind, into.Name, key)
+			return nil, fmt.Errorf("%s %s has key %q from another input already", where.Kind, where.Name, key)
 		}
-		if into.Kind == "Secret" {
+		if where.Kind == "Secret" {
 			value = base64.StdEncoding.EncodeToString([]byte(value))
 		}
 		have[key] = value

@@ -27,6 +27,11 @@ test: localfleet build vet ## Run all tests
 	go test -p $$(($$(nproc) * 3 / 2)) -timeout 30m ./...
 	$(MAKE) localfleet-test
 
+# The real controllers are modules of their own, which the first run builds: half an hour on 2 cores, later nothing.
+.PHONY: packs
+packs: localfleet build ## Push the packs to four clusters with real controllers; RUN=Istio takes one of them
+	go test -tags packs -count=1 -v -timeout 120m -run 'TestPacks/^($(or $(RUN),.*))$$' ./integrationtests/packs
+
 .PHONY: vet
 vet:
 	go vet ./...

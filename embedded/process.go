@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -66,15 +67,29 @@ func proxies() (env []string) {
 	return env
 }
 
-// Start runs a program, its output appended to the file log. Nothing of our environment but PATH and proxies reaches it.
+// Command is a program to start. Nothing of our environment but PATH and proxies reaches it, and what Env adds.
+type Command struct {
+	Program string
+	Log     string // the file that its output is appended to
+	Dir     string // "" is ours
+	Args    []string
+	Env     []string
+}
+
+// Start runs a program, its output appended to the file log.
 func Start(program, log string, args ...string) (*Process, error) {
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return Command{Program: program, Log: log, Args: args}.Start()
+}
+
+// Start runs the program.
+func (c Command) Start() (*Process, error) {
+	out, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{name: filepath.Base(program), log: log, cmd: exec.Command(program, args...), done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.Env = append(proxies(), "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir())
+	p := &Process{name: filepath.Base(c.Program), log: c.Log, cmd: exec.Command(c.Program, c.Args...), done: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = c.Dir, out, out
+	p.cmd.Env = slices.Concat(proxies(), []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}, c.Env)
 	p.cmd.SysProcAttr = endsWithParent()
 	started := make(chan error)
 	go func() {

@@ -239,7 +239,7 @@ func (w *World) Repo(name string, files map[string]string) string {
 	return w.Git.URL(name)
 }
 
-// Push changes files of a repository in one commit (content "" removes one) and returns the commit.
+// Push changes files of a repository in one commit (content "" removes one), also where nothing changes, and returns it.
 func (w *World) Push(name string, files map[string]string) string {
 	w.T.Helper()
 	dir := filepath.Join(w.Dir, "work", name)
@@ -249,7 +249,7 @@ func (w *World) Push(name string, files map[string]string) string {
 	w.git(dir, "pull", "-q")
 	write(w, dir, files)
 	w.git(dir, "add", "-A")
-	w.git(dir, "commit", "-q", "-m", "change "+strings.Join(sortedKeys(files), ", "))
+	w.git(dir, "commit", "-q", "--allow-empty", "-m", "change "+strings.Join(sortedKeys(files), ", "))
 	w.git(dir, "push", "-q", "origin", "HEAD")
 	return strings.TrimSpace(w.git(dir, "rev-parse", "HEAD"))
 }

@@ -1,0 +1,24 @@
+//go:build packs
+
+package packs
+
+import (
+	"testing"
+)
+
+// proofs are the subtests, in the order in which they run.
+var proofs = []struct {
+	name  string
+	prove func(w *World)
+}{
+	{"World", theWorld},
+}
+
+func TestPacks(t *testing.T) {
+	w := newWorld(t)
+	for _, p := range proofs {
+		t.Run(p.name, func(t *testing.T) { p.prove(w.with(t)) })
+	}
+	nobodyElse(w)
+	w.print(t)
+}

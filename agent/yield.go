@@ -31,6 +31,7 @@ func (e *engine) yield(ctx context.Context, d *deployment) {
 	}
 	bundle := outputs.Bundle{
 		Name: d.name, Key: key,
+		Commit: d.order.Labels[v1alpha1.CommitLabel], Committed: d.order.Annotations[v1alpha1.CommitTimeAnnotation],
 		ClusterName: d.order.Labels[v1alpha1.ClusterLabel], ClusterNamespace: d.order.Labels[v1alpha1.ClusterNamespaceLabel],
 	}
 	ones := outputs.Ones(ctx, bundle, orders)

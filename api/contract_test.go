@@ -39,10 +39,11 @@ var shared = map[string]string{
 			partitions[]{@pick maxUnavailable:is}}
 		resources[]{name content encoding} targetCustomizationMode targets[]{@opts @pick doNotDeploy:b}
 		targetRestrictions[]{@pick} @dependsOn contentsId helmOpOptions{@helmOp} valuesHash
-		+ outputs[]{name object{@object} value forEach{clusterSelector:k8s} generate{bytes:i} sensitive:b grants[]{workspace bundle}}
+		+ outputs[]{name object{@looked} value forEach{clusterSelector:k8s} generate{bytes:i} sensitive:b grants[]{workspace bundle}}
 		inputs[]{name from{bundle workspace output fact} clusters clusterSelector:k8s optional:b default:free
 			into{kind namespace name type key}}`,
 	"object":     `apiVersion kind namespace name`,
+	"looked":     `@object labelSelector:k8s`,
 	"conditions": `conditions[]{type status reason message lastUpdateTime lastTransitionTime}`,
 	"summary": `summary{ready:i desiredReady:i notReady:i waitApplied:i errApplied:i outOfSync:i modified:i pending:i
 		nonReadyResources[]{name bundleState message @modifiedStatus @nonReadyStatus} + unknown:i}`,
@@ -67,7 +68,7 @@ var fields = map[string]string{
 			ociContents:b helmChartOptions{@helmOp} valuesHash downstreamResourcesGeneration:i offSchedule:b waitingForValues:b
 			+ sequence:i renderKey renderBase asked[]{question answer} layers[]{id chunks:i key:x objects:i bytes:i}
 			deletion{revision reason by policy} valueOrigins[]{path from}
-			outputs[]{name object{@object} value each[] sensitive:b}}
+			outputs[]{name object{@looked} value each[] sensitive:b}}
 		status{@conditions appliedDeploymentID release ready:b nonModified:b @nonReadyStatus @modifiedStatus incompleteState:b
 			display{deployed monitored state} syncGeneration:i resources[]{kind apiVersion namespace name createdAt:t}
 			resourceCounts{@counts} downstreamResourcesGeneration:i

@@ -1,8 +1,9 @@
-// Package named watches single objects by their names, for those who read one again when it has changed: values that come from
+// Package named watches single objects by their names, or few by their labels, for those who read one again when it has changed: values that come from
 // it, or an output that looks at it.
 package named
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -20,20 +21,25 @@ import (
 	"flotilla.io/flotilla/agent/tenant"
 )
 
-// Object is an object on the cluster; its namespace is "" where it is in none.
+// Object is an object on the cluster, or all that a selector picks; its namespace is "" where it is in none, or where all count.
 type Object struct {
 	Kind            schema.GroupVersionKind
 	Namespace, Name string
+	Many            bool   // Labels picks, not the name
+	Labels          string // a label selector; "" picks all
 }
 
 func (o Object) String() string {
+	if o.Many {
+		return fmt.Sprintf("%s %s/(%s)", o.Kind.Kind, cmp.Or(o.Namespace, "*"), cmp.Or(o.Labels, "all"))
+	}
 	if o.Namespace == "" {
 		return o.Kind.Kind + " " + o.Name
 	}
 	return fmt.Sprintf("%s %s/%s", o.Kind.Kind, o.Namespace, o.Name)
 }
 
-// Watches tells when an object changes. Each is watched by its name, metadata only, as the tenant. Its methods may be called at
+// Watches tells when an object changes. Each is watched by its name or labels, metadata only, as the tenant. Its methods may be called at
 // the same time.
 type Watches struct {
 	ctx     context.Context
@@ -148,16 +154,20 @@ func (w *Watches) start(key watched, t *tenant.Tenant) {
 	one := &watching{cancel: cancel}
 	w.running[key] = one
 	objects := t.Meta(kind, key.Namespace)
-	name := fields.OneTermEqualSelector(metav1.ObjectNameField, key.Name).String()
+	pick := func(o *metav1.ListOptions) {
+		if o.LabelSelector = key.Labels; !key.Many {
+			o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, key.Name).String()
+		}
+	}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.FieldSelector = name
+			pick(&o)
 			list, err := objects.List(ctx, o)
 			w.note(key, one, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.FieldSelector = name
+			pick(&o)
 			events, err := objects.Watch(ctx, o)
 			w.note(key, one, err)
 			return events, err

@@ -14,8 +14,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 
 	"flotilla.io/flotilla/agent/named"
 	"flotilla.io/flotilla/agent/tenant"
@@ -32,6 +32,7 @@ const MaxReported = 512 << 10
 type Bundle struct {
 	Name                          string
 	ClusterName, ClusterNamespace string
+	Commit, Committed             string // what is deployed, and when it was made; "" where it is not known
 	Key                           []byte // the cluster's key-encryption key
 }
 
@@ -74,6 +75,14 @@ func (b Bundle) one(ctx context.Context, o v1alpha1.OutputOrder, each string) On
 		return one
 	}
 	one.Object = named.Object{Kind: schema.FromAPIVersionAndKind(o.Object.APIVersion, o.Object.Kind), Namespace: filled.Texts[0], Name: filled.Texts[1]}
+	if o.Object.LabelSelector != nil {
+		selector, err := metav1.LabelSelectorAsSelector(o.Object.LabelSelector)
+		if err != nil {
+			one.broken = fmt.Errorf("object.labelSelector: %w", err)
+			return one
+		}
+		one.Many, one.Labels = true, selector.String()
+	}
 	return one
 }
 
@@ -135,8 +144,11 @@ func (o One) value(ctx context.Context, read *reads, b Bundle) (v1alpha1.OutputV
 	if o.broken != nil {
 		return out, o.broken
 	}
-	names := []string{expression.Self, expression.Cluster}
-	see := map[string]any{expression.Cluster: map[string]any{"name": b.ClusterName, "namespace": b.ClusterNamespace}}
+	names := []string{expression.Self, expression.Bundle, expression.Cluster}
+	see := map[string]any{
+		expression.Cluster: map[string]any{"name": b.ClusterName, "namespace": b.ClusterNamespace},
+		expression.Bundle:  map[string]any{"name": b.Name, "commit": b.Commit, "committed": b.Committed},
+	}
 	if o.Each != "" {
 		namespace, name, _ := strings.Cut(o.Each, "/")
 		names, see[expression.Each] = append(names, expression.Each), map[string]any{"name": name, "namespace": namespace}
@@ -149,7 +161,7 @@ func (o One) value(ctx context.Context, read *reads, b Bundle) (v1alpha1.OutputV
 	if err != nil {
 		return out, err
 	}
-	see[expression.Self] = object.Object
+	see[expression.Self] = object
 	value, err := compiled.Value(ctx, see)
 	if err != nil {
 		return out, fmt.Errorf("%s: %w", o.Object, err)
@@ -176,31 +188,57 @@ type reads struct {
 }
 
 type result struct {
-	object *unstructured.Unstructured
+	object map[string]any
 	err    error
 }
 
 // keptError is of a read that failed: whether there is a value is not known.
 type keptError struct{ error }
 
-func (r *reads) object(ctx context.Context, o named.Object) (*unstructured.Unstructured, error) {
+func (r *reads) object(ctx context.Context, o named.Object) (map[string]any, error) {
 	if had, ok := r.known[o]; ok {
 		return had.object, had.err
 	}
 	var got result
 	kind, err := r.t.Kinds.Of(o.Kind)
 	if err == nil {
-		got.object, err = r.t.Object(kind, o.Namespace).Get(ctx, o.Name, metav1.GetOptions{})
+		got.object, err = read(ctx, r.t.Object(kind, o.Namespace), o)
 	}
 	switch {
 	case err == nil:
 	case apierrors.IsNotFound(err):
 		got.err = fmt.Errorf("%s does not exist", o)
+	case errors.Is(err, errMany):
+		got.err = fmt.Errorf("%s: %w", o, err)
 	case apierrors.IsForbidden(err):
-		got.err = fmt.Errorf("%s: service account %s may not get it: give it the right", o, r.t.ServiceAccount)
+		got.err = fmt.Errorf("%s: service account %s may not read it: give it the right", o, r.t.ServiceAccount)
 	default:
 		got.err = &keptError{fmt.Errorf("%s: %w", o, err)}
 	}
 	r.known[o] = got
 	return got.object, got.err
+}
+
+// MaxListed bounds the objects of one output.
+const MaxListed = 500
+
+var errMany = fmt.Errorf("there are more than %d: let labelSelector pick fewer", MaxListed)
+
+// read gets one object as it is, or a list of many with all its items.
+func read(ctx context.Context, objects dynamic.ResourceInterface, o named.Object) (map[string]any, error) {
+	if !o.Many {
+		object, err := objects.Get(ctx, o.Name, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		return object.Object, nil
+	}
+	list, err := objects.List(ctx, metav1.ListOptions{LabelSelector: o.Labels, Limit: MaxListed})
+	if err != nil {
+		return nil, err
+	}
+	if list.GetContinue() != "" {
+		return nil, errMany
+	}
+	return list.UnstructuredContent(), nil
 }

@@ -144,6 +144,9 @@ const WalkAnnotation = "flotilla.io/walk"
 // imported with it. Flotilla.
 const ImportIntoAnnotation = "flotilla.io/import-into"
 
+// CommitTimeAnnotation on a Bundle and a BundleDeployment is when its commit was made, in UTC as RFC 3339. Flotilla.
+const CommitTimeAnnotation = "flotilla.io/commit-time"
+
 // PathAnnotation on a Bundle is its directory in the repository. Flotilla.
 const PathAnnotation = "flotilla.io/path"
 

@@ -11,8 +11,8 @@ type Output struct {
 	Name string `json:"name"`
 	// Object on the cluster that Value looks at, deployed by the bundle or by others. It is read as the bundle's service account.
 	Object *OutputObject `json:"object,omitempty"`
-	// Value is a CEL expression: over self, the object, and cluster; without an object over cluster alone. With forEach it sees
-	// each, too.
+	// Value is a CEL expression: over self, the object, cluster, and bundle, the commit that is deployed; without an object over
+	// cluster alone. With forEach it sees each, too.
 	Value string `json:"value,omitempty"`
 	// ForEach makes one value for each cluster that it picks; a consumer on that cluster gets its own.
 	ForEach *OutputForEach `json:"forEach,omitempty"`
@@ -24,7 +24,7 @@ type Output struct {
 	Grants []OutputGrant `json:"grants,omitempty"`
 }
 
-// OutputObject names an object. Namespace and name may be templates with ${ .ClusterName }, ${ .ClusterNamespace } and, with forEach,
+// OutputObject names an object, or those with certain labels. Namespace and name may be templates with ${ .ClusterName }, ${ .ClusterNamespace } and, with forEach,
 // ${ .Each.Name } and ${ .Each.Namespace }.
 type OutputObject struct {
 	// APIVersion of the object.
@@ -34,7 +34,9 @@ type OutputObject struct {
 	// Namespace of the object; empty for one without.
 	Namespace string `json:"namespace,omitempty"`
 	// Name of the object.
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
+	// LabelSelector in place of a name: self.items are the objects of the namespace, or of all where there is none, with these labels.
+	LabelSelector *metav1.LabelSelector `json:"labelSelector,omitempty"`
 }
 
 // OutputForEach picks the clusters that get a value of their own.

@@ -24,6 +24,7 @@ const (
 	Self    = "self"    // the object
 	Cluster = "cluster" // name, namespace, labels, annotations, values, facts: as far as they are known where it is evaluated
 	Each    = "each"    // name, namespace of the cluster that a value is for
+	Bundle  = "bundle"  // name, commit, committed (when the commit was made): what is deployed
 )
 
 const (

@@ -36,9 +36,7 @@ func (f *FleetYAML) validateOutputs() (errs Errors) {
 			}
 			continue
 		}
-		if o.Object != nil && (o.Object.APIVersion == "" || o.Object.Kind == "" || o.Object.Name == "") {
-			fail(".object", "apiVersion, kind and name say which object it is; one of them is missing")
-		}
+		errs = append(errs, f.lookedAt(path+".object", o.Object)...)
 		errs = append(errs, f.expression(path+".value", o.Value, seenBy(&o)...)...)
 		if o.ForEach != nil {
 			if o.ForEach.ClusterSelector == nil {
@@ -50,11 +48,24 @@ func (f *FleetYAML) validateOutputs() (errs Errors) {
 	return errs
 }
 
+// lookedAt checks that an output says which object it looks at, or which ones.
+func (f *FleetYAML) lookedAt(path string, o *v1alpha1.OutputObject) Errors {
+	switch {
+	case o == nil:
+		return nil
+	case o.APIVersion == "" || o.Kind == "" || o.Name == "" && o.LabelSelector == nil:
+		return Errors{f.Errorf(path, "apiVersion, kind and name say which object it is; one of them is missing")}
+	case o.Name != "" && o.LabelSelector != nil:
+		return Errors{f.Errorf(path+".labelSelector", "it is either one object by its name, or those with labels")}
+	}
+	return f.selector(path+".labelSelector", o.LabelSelector)
+}
+
 // seenBy are the names that an output's expression may use.
 func seenBy(o *v1alpha1.Output) []string {
 	var names []string
 	if o.Object != nil {
-		names = append(names, expression.Self)
+		names = append(names, expression.Self, expression.Bundle)
 	}
 	names = append(names, expression.Cluster)
 	if o.ForEach != nil {

@@ -89,6 +89,7 @@ func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblings
 		return err
 	}
 	if p.have == nil {
+		dateCommit(want, in.bundle)
 		err := r.Client.Create(ctx, want)
 		if apierrors.IsAlreadyExists(err) {
 			return r.explainTaken(ctx, in, p)
@@ -115,9 +116,18 @@ func (r *Reconciler) writePlace(ctx context.Context, in *run, p *place, siblings
 	want.Spec.Sequence = in.nextSequence(p)
 	now := p.have.DeepCopy()
 	now.Labels, now.Spec = want.Labels, want.Spec
+	dateCommit(now, in.bundle)
 	controllerutil.RemoveFinalizer(now, fleet.BundleDeploymentFinalizer)
 	p.wrote = now.Spec.Sequence
 	return r.patch(ctx, in, p.have, now)
+}
+
+// dateCommit tells beside the commit of a BundleDeployment when it was made. It is no reason to write one.
+func dateCommit(bd *fleet.BundleDeployment, b *fleet.Bundle) {
+	delete(bd.Annotations, fleet.CommitTimeAnnotation)
+	if made := b.Annotations[fleet.CommitTimeAnnotation]; made != "" {
+		metav1.SetMetaDataAnnotation(&bd.ObjectMeta, fleet.CommitTimeAnnotation, made)
+	}
 }
 
 // patch writes a BundleDeployment that is there already, and notes that it did.

@@ -204,6 +204,7 @@ func (r *Reconciler) stampCommit(ctx context.Context, in *run, f *bundlereader.F
 	b.Labels[fleet.CommitLabel] = rev.Commit
 	b.Annotations[AuthorAnnotation] = rev.Author
 	b.Annotations[SubjectAnnotation] = rev.Subject
+	b.Annotations[fleet.CommitTimeAnnotation] = rev.Time.UTC().Format(time.RFC3339)
 }
 
 // markBroken says on the Bundle what is wrong with its directory now; it goes on with what it had.

@@ -29,6 +29,9 @@ outputs:
 - name: address
   object: {apiVersion: v1, kind: Service, namespace: broker, name: gateway}
   value: self.spec.clusterIP
+- name: services
+  object: {apiVersion: v1, kind: Service, namespace: broker, labelSelector: {matchExpressions: [{key: hidden, operator: DoesNotExist}]}}
+  value: "{'names': self.items.map(s, s.metadata.name).sort().join(' '), 'commit': bundle.commit, 'age': string(timestamp(bundle.committed) > timestamp('2020-01-01T00:00:00Z'))}"
 - name: join
   forEach: {clusterSelector: {matchLabels: {env: development}}}
   object: {apiVersion: v1, kind: Secret, namespace: broker, name: "cluster-${ .Each.Name }-token"}
@@ -60,6 +63,7 @@ inputs:
 - {name: psk, from: {bundle: fleet-broker, output: psk}}
 - {name: address, from: {bundle: fleet-broker, output: address}, into: {kind: ConfigMap, name: address, key: text}}
 - {name: version, from: {bundle: fleet-broker, output: version}}
+- {name: services, from: {bundle: fleet-broker, output: services}, into: {kind: ConfigMap, name: services}}
 - {name: api, from: {bundle: fleet-broker, output: server}, into: {kind: ConfigMap, name: api, key: text}}
 helm: {values: {psk: "${ .Inputs.psk }", server: "${ .Inputs.address }:443", version: "${ .Inputs.version }"}}
 `,
@@ -118,6 +122,17 @@ func TestValuesCrossClusters(t *testing.T) {
 	})
 	w.Kubectl("production", "-n", "broker", "create", "service", "clusterip", "gateway", "--tcp=443", "--clusterip=10.96.7.7")
 	addressIs(w, "10.96.7.7")
+
+	// An output over many objects changes when one comes, and knows the commit that is deployed.
+	w.Kubectl("production", "-n", "broker", "create", "service", "clusterip", "second", "--tcp=443")
+	head := w.Kubectl("hub", "-n", world.Workspace, "get", "gitrepo", "fleet", "-o", "jsonpath={.status.commit}")
+	w.Eventually("the list of the services on the other cluster", func() error {
+		got := w.Kubectl("development", "-n", "join", "get", "configmap", "services", "-o", "jsonpath={.data}")
+		if want := fmt.Sprintf(`{"age":"true","commit":%q,"names":"gateway second"}`, head); got != want {
+			return fmt.Errorf("it is %s, want %s", got, want)
+		}
+		return nil
+	})
 
 	// An output that is added to what is deployed already is taken like the others.
 	w.Push("fleet", map[string]string{

@@ -139,6 +139,8 @@ var kinds = []kind{
 			return []string{h.Name, h.Namespace, repo, chart, h.Status.Version}, ""
 		},
 	},
+
+	outputs{},
 }
 
 // counts are the gauges of a kind's objects. Fleet writes three of them differently from kind to kind.

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
@@ -144,6 +145,23 @@ func TestSeries(t *testing.T) {
 				l.Items = []fleet.GitRepo{r}
 			}
 		}, []string{"fleet_gitrepo_ready_clusters{branch=,name=apps,namespace=,paths=a\\\\b\"c;d\ne,repo=} 0"}, 10},
+		{"an output is shown as the number that it is, and what is none or sealed is not", func(list client.ObjectList) {
+			if l, ok := list.(*fleet.BundleDeploymentList); ok {
+				bd := fleet.BundleDeployment{}
+				bd.Labels = map[string]string{fleet.BundleLabel: "dr", fleet.BundleNamespaceLabel: "ws", fleet.ClusterLabel: "edge", fleet.ClusterNamespaceLabel: "ws"}
+				for i, raw := range []string{`3`, `true`, `"2026-11-24T00:00:00Z"`, `"eu"`, `{"a":1}`} {
+					bd.Status.Outputs = append(bd.Status.Outputs, fleet.OutputValue{Name: fmt.Sprintf("o%d", i), Value: &apiextensionsv1.JSON{Raw: []byte(raw)}})
+				}
+				bd.Status.Outputs = append(bd.Status.Outputs, fleet.OutputValue{Name: "sealed", Sealed: []byte("x")}, fleet.OutputValue{Name: "none", Error: "no object"},
+					fleet.OutputValue{Name: "each", Each: "ws/member", Value: &apiextensionsv1.JSON{Raw: []byte("0.5")}})
+				l.Items = []fleet.BundleDeployment{bd}
+			}
+		}, []string{
+			"flotilla_output_value{bundle=dr,bundle_namespace=ws,cluster_name=edge,cluster_namespace=ws,each=,output=o0} 3",
+			"flotilla_output_value{bundle=dr,bundle_namespace=ws,cluster_name=edge,cluster_namespace=ws,each=,output=o1} 1",
+			"flotilla_output_value{bundle=dr,bundle_namespace=ws,cluster_name=edge,cluster_namespace=ws,each=,output=o2} 1.7954784e+09",
+			"flotilla_output_value{bundle=dr,bundle_namespace=ws,cluster_name=edge,cluster_namespace=ws,each=ws/member,output=each} 0.5",
+		}, 4 + 8},
 		{"what is gone has no series", func(client.ObjectList) {}, nil, 0},
 	} {
 		t.Run(row.rule, func(t *testing.T) {

@@ -40,7 +40,7 @@ var shared = map[string]string{
 		resources[]{name content encoding} targetCustomizationMode targets[]{@opts @pick doNotDeploy:b}
 		targetRestrictions[]{@pick} @dependsOn contentsId helmOpOptions{@helmOp} valuesHash
 		+ outputs[]{name object{@looked} value forEach{clusterSelector:k8s} generate{bytes:i} sensitive:b grants[]{workspace bundle}}
-		inputs[]{name from{bundle workspace output fact} clusters clusterSelector:k8s optional:b default:free
+		inputs[]{name from{bundle workspace output fact} clusters clusterSelector:k8s healthy:b optional:b default:free
 			into{kind namespace name type key}}`,
 	"object":     `apiVersion kind namespace name`,
 	"looked":     `@object labelSelector:k8s`,

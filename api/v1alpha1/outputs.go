@@ -84,6 +84,9 @@ type Input struct {
 	Clusters InputClusters `json:"clusters,omitempty"`
 	// ClusterSelector bounds the clusters that it is taken from, by their labels.
 	ClusterSelector *metav1.LabelSelector `json:"clusterSelector,omitempty"`
+	// Healthy takes from clusters only on which the bundle is healthy and whose agent is not lost. When none is left, what was taken
+	// last is kept.
+	Healthy bool `json:"healthy,omitempty"`
 	// Optional inputs need not be there: templates then see the default, or null.
 	Optional bool `json:"optional,omitempty"`
 	// Default of an input that is not there.

@@ -61,6 +61,8 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Watches(&fleet.Cluster{}, burst(r.takersOnCluster), builder.WithPredicates(changed(clusterMatters))).
 		Watches(&fleet.Bundle{}, burst(r.takersOfBundle), builder.WithPredicates(changed(grantMatters))).
 		Watches(&fleet.BundleDeployment{}, burst(r.takersOfDeployment), builder.WithPredicates(changed(outputMatters))).
+		Watches(&fleet.BundleDeployment{}, burst(r.healthyTakers), builder.WithPredicates(changed(healthMatters))).
+		Watches(&fleet.Cluster{}, burst(r.healthyTakersOnCluster), builder.WithPredicates(changed(lostMatters))).
 		Watches(&fleet.GitRepo{}, burst(r.dependentsInRepo), builder.WithPredicates(changed(walkMatters))).
 		WatchesRawSource(source.Channel(r.Plans.Moved(), r.dependentsOfPlan())).
 		Watches(&corev1.Namespace{}, burst(r.bundlesOfNamespace), builder.WithPredicates(changed(namespaceMatters))).

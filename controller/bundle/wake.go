@@ -49,7 +49,33 @@ func inputKeys(obj client.Object) []string {
 	for _, key := range output.Bundles(b) {
 		keys = append(keys, key.String())
 	}
+	for i := range b.Spec.Inputs {
+		if in := &b.Spec.Inputs[i]; in.Healthy && in.From.Fact != "" {
+			keys = append(keys, healthy(b.Namespace))
+		} else if in.Healthy {
+			keys = append(keys, healthy(output.Producer(b, in).String()))
+		}
+	}
 	return keys
+}
+
+// healthy is the key of inputIndex for those that take from healthy clusters only: of a bundle, or facts of a workspace.
+func healthy(key string) string { return "healthy " + key }
+
+// healthMatters is what a BundleDeployment shows to those that take from healthy clusters only.
+func healthMatters(bd *fleet.BundleDeployment) any {
+	return []any{output.Judge(bd), bd.Status.Health}
+}
+
+func lostMatters(c *fleet.Cluster) any { return output.Lost(c) }
+
+func (r *Reconciler) healthyTakers(ctx context.Context, bd client.Object) []ctrl.Request {
+	l := bd.GetLabels()
+	return r.takers(ctx, healthy(l[fleet.BundleNamespaceLabel]+"/"+l[fleet.BundleLabel]))
+}
+
+func (r *Reconciler) healthyTakersOnCluster(ctx context.Context, c client.Object) []ctrl.Request {
+	return append(r.onCluster(ctx, c, r.healthyTakers), r.takers(ctx, healthy(c.GetNamespace()))...)
 }
 
 // outputMatters is what a BundleDeployment shows to those that take from its bundle.
@@ -75,13 +101,17 @@ func (r *Reconciler) takersOfDeployment(ctx context.Context, bd client.Object) [
 
 // takersOnCluster are those that take from any bundle on a cluster: its labels say which of them do.
 func (r *Reconciler) takersOnCluster(ctx context.Context, c client.Object) []ctrl.Request {
+	return r.onCluster(ctx, c, r.takersOfDeployment)
+}
+
+func (r *Reconciler) onCluster(ctx context.Context, c client.Object, takers func(context.Context, client.Object) []ctrl.Request) []ctrl.Request {
 	list := &fleet.BundleDeploymentList{}
 	if err := r.Client.List(ctx, list, client.MatchingFields{status.ClusterIndex: client.ObjectKeyFromObject(c).String()}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
 	var out []ctrl.Request
 	for i := range list.Items {
-		out = append(out, r.takersOfDeployment(ctx, &list.Items[i])...)
+		out = append(out, takers(ctx, &list.Items[i])...)
 	}
 	return out
 }

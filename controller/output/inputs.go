@@ -106,14 +106,17 @@ func (s *source) one(c *fleet.Cluster) (any, string, []node) {
 	return nil, fmt.Sprintf("%s: %s", s.what(), rollout.Sample(lacks)), s.nodes(pointers(s.from)...)
 }
 
-// all is the map of what is there. Who is not there yet comes into it later.
+// all is the map of what is there. Who is not there yet comes into it later. One of healthy clusters is never empty: whoever
+// waits keeps the last that was not.
 func (s *source) all(c *fleet.Cluster) (any, string, []node) {
 	out := map[string]any{}
+	var lacks []string
 	owner := map[string]string{}
 	for i := range s.from {
 		v := &s.from[i]
 		value, why := v.of(c)
 		if why != "" {
+			lacks = append(lacks, fmt.Sprintf("cluster %s: %s", v.cluster.Name, why))
 			continue
 		}
 		if twin, twice := owner[v.cluster.Name]; twice {
@@ -121,7 +124,13 @@ func (s *source) all(c *fleet.Cluster) (any, string, []node) {
 		}
 		owner[v.cluster.Name], out[v.cluster.Name] = nameOf(v.cluster), value
 	}
-	return out, "", nil
+	switch {
+	case !s.Healthy || len(out) > 0:
+		return out, "", nil
+	case len(lacks) == 0:
+		return nil, fmt.Sprintf("%s: it is on no cluster%s; the last values are kept", s.what(), s.picked()), []node{s.node("")}
+	}
+	return nil, fmt.Sprintf("%s: no cluster is left, the last values are kept: %s", s.what(), rollout.Sample(lacks)), s.nodes(pointers(s.from)...)
 }
 
 // what names the source in a sentence.
@@ -160,8 +169,8 @@ func names(list []*given) string {
 	return rollout.Sample(out)
 }
 
-// producerOf is the bundle that an input comes from; without a name for a fact.
-func producerOf(b *fleet.Bundle, in *fleet.Input) client.ObjectKey {
+// Producer is the bundle that an input comes from; without a name for a fact.
+func Producer(b *fleet.Bundle, in *fleet.Input) client.ObjectKey {
 	return client.ObjectKey{Namespace: cmp.Or(in.From.Workspace, b.Namespace), Name: in.From.Bundle}
 }
 
@@ -169,7 +178,7 @@ func producerOf(b *fleet.Bundle, in *fleet.Input) client.ObjectKey {
 func Bundles(b *fleet.Bundle) []client.ObjectKey {
 	var out []client.ObjectKey
 	for i := range b.Spec.Inputs {
-		if key := producerOf(b, &b.Spec.Inputs[i]); key.Name != "" && !slices.Contains(out, key) {
+		if key := Producer(b, &b.Spec.Inputs[i]); key.Name != "" && !slices.Contains(out, key) {
 			out = append(out, key)
 		}
 	}

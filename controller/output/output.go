@@ -1,7 +1,8 @@
 // Package output hands values over between clusters: it finds what the inputs of a bundle are on each cluster, from the outputs of other
 // bundles and from what is known of clusters.
 //
-// It reads what agents reported and keeps nothing of it, so that it says the same after a restart. What is sensitive comes sealed,
+// It reads what agents reported and keeps nothing of it, so that it says the same after a restart, but for clusters that were left out
+// and get another revision. What is sensitive comes sealed,
 // is opened here, and goes on into sealed layers only.
 package output
 
@@ -38,6 +39,7 @@ type Giver struct {
 	circles   circles
 	mu        sync.Mutex
 	generated map[string]any // values that were made, by Secret and output: they never change
+	verdicts  map[client.ObjectKey]Verdict
 }
 
 // Inputs are those of one bundle, for all clusters.
@@ -74,7 +76,7 @@ func (g *Giver) For(ctx context.Context, b *fleet.Bundle, agents map[string]*age
 	}
 	in := &Inputs{bundle: b, circles: &g.circles}
 	for _, input := range b.Spec.Inputs {
-		s := &source{Input: input, producer: producerOf(b, &input)}
+		s := &source{Input: input, producer: Producer(b, &input)}
 		in.sources = append(in.sources, s)
 		selector, err := selectorOf(input.ClusterSelector)
 		if err != nil {
@@ -119,6 +121,9 @@ func (g *Giver) facts(ctx context.Context, b *fleet.Bundle, s *source, selector 
 		v := given{cluster: c}
 		if v.value, err = compiled.Value(ctx, map[string]any{expression.Cluster: Seen(c, agents[c.Status.Namespace])}); err != nil {
 			v.why = err.Error()
+		}
+		if s.Healthy && Lost(c) {
+			v.leave(lost)
 		}
 		s.from = append(s.from, v)
 	}
@@ -212,6 +217,11 @@ func (g *Giver) reported(ctx context.Context, s *source, o *fleet.Output, produc
 		}
 		if err != nil {
 			return err
+		}
+		if s.Healthy {
+			if why := g.unhealthy(c, bd); why != "" {
+				v.leave(why)
+			}
 		}
 		s.from = append(s.from, v)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -170,4 +171,75 @@ func grants(w *world.World) {
 		return nil
 	})
 	still(w, "grant-far", "grant-far", first)
+}
+
+// fares plays the agent: this is how the bundle is on the cluster, at the revision that was ordered.
+func fares(w *world.World, bundle, cluster string, health fleet.Health) {
+	w.T.Helper()
+	bd := order(w, bundle, cluster)
+	before := bd.DeepCopy()
+	bd.Status.Health, bd.Status.ReadyDeploymentID = health, bd.Spec.DeploymentID
+	w.Check(w.Hub.Client.Status().Patch(context.Background(), bd, client.MergeFrom(before)))
+}
+
+// leased is the lease of a cluster's agent; one of a second runs out.
+func leased(w *world.World, cluster string, seconds int32) {
+	w.T.Helper()
+	c, ctx := &fleet.Cluster{}, context.Background()
+	w.Check(w.Hub.Client.Get(ctx, client.ObjectKey{Namespace: world.Workspace, Name: cluster}, c))
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: c.Status.Namespace, Name: "agent",
+		Annotations: map[string]string{fleet.ClusterAnnotation: cluster, fleet.ClusterNamespaceAnnotation: world.Workspace}}}
+	w.Check(client.IgnoreAlreadyExists(w.Hub.Client.Create(ctx, lease)))
+	now := metav1.NowMicro()
+	lease.Spec.LeaseDurationSeconds, lease.Spec.RenewTime, lease.ResourceVersion = &seconds, &now, ""
+	w.Check(w.Hub.Client.Patch(ctx, lease, client.Merge))
+}
+
+func healthyOnly(w *world.World) {
+	paper(w, "well-a", "well")
+	paper(w, "well-b", "well")
+	paper(w, "well-taker", "well-takes")
+	hands(w, "well-base", "well", []fleet.Output{looksAt("address")})
+	yields(w, "well-base", "well-a", "address", "10.0.0.1", "")
+	yields(w, "well-base", "well-b", "address", "10.0.0.2", "")
+	in := takes("well-base", "address", fleet.InputClustersAll)
+	in.Healthy = true
+	hands(w, "well-app", "well-takes", nil, in)
+	waits(w, "well-app", "waits for input address: output address of bundle well-base: no cluster is left, the last values are kept: "+
+		"cluster well-a: not healthy (not reported yet), cluster well-b: not healthy (not reported yet)")
+	fares(w, "well-base", "well-a", fleet.HealthHealthy)
+	one := ordered(w, "well-app", "well-taker", "")
+	fares(w, "well-base", "well-b", fleet.HealthHealthy)
+	both := ordered(w, "well-app", "well-taker", one)
+
+	// It leaves, and comes back.
+	fares(w, "well-base", "well-b", fleet.HealthProgressing)
+	if got := ordered(w, "well-app", "well-taker", both); got != one {
+		w.T.Errorf("with well-b left out it has the order %s, want that of well-a alone, %s", got, one)
+	}
+	fares(w, "well-base", "well-b", fleet.HealthHealthy)
+	if got := ordered(w, "well-app", "well-taker", one); got != both {
+		w.T.Errorf("with well-b back it has the order %s, want that of both, %s", got, both)
+	}
+
+	// The last pool is never emptied, not by a controller that starts anew either.
+	fares(w, "well-base", "well-b", fleet.HealthFailed)
+	ordered(w, "well-app", "well-taker", both)
+	fares(w, "well-base", "well-a", fleet.HealthFailed)
+	waits(w, "well-app", "no cluster is left, the last values are kept: cluster well-a: not healthy (Failed), cluster well-b: not healthy (Failed)")
+	w.Hub.Process.Stop()
+	w.Check(w.Hub.StartController(context.Background()))
+	waits(w, "well-app", "no cluster is left")
+	still(w, "well-app", "well-taker", one)
+
+	// One that is lost is not healthy, whatever it said last.
+	fares(w, "well-base", "well-b", fleet.HealthHealthy)
+	other := ordered(w, "well-app", "well-taker", one)
+	leased(w, "well-b", 1)
+	waits(w, "well-app", "cluster well-b: its agent is lost")
+	still(w, "well-app", "well-taker", other)
+	leased(w, "well-b", 3600)
+	fares(w, "well-base", "well-b", fleet.HealthHealthy) // as its agent says when it finds that the hub wrote Unknown
+	rests(w, "well-app")
+	still(w, "well-app", "well-taker", other)
 }

@@ -30,15 +30,10 @@ func TestAnAgentKilledBetweenAnyTwoWritesLeavesNothingBehind(t *testing.T) {
 			w.healthy("web")
 			w.stopAgent()
 
-			var cut *cutter
+			cut := &cutter{}
+			cut.left.Store(n)
 			w.proxy = func(c *rest.Config) {
-				c.Wrap(func(next http.RoundTripper) http.RoundTripper {
-					if cut == nil {
-						cut = &cutter{}
-						cut.left.Store(n)
-					}
-					return &sharedCut{cut, next}
-				})
+				c.Wrap(func(next http.RoundTripper) http.RoundTripper { return &sharedCut{cut, next} })
 			}
 			w.startAgent()
 			w.deploy("web", configMap("stays", `a: "2"`)+configMap("comes", `a: "1"`))

@@ -82,13 +82,13 @@ func TestValuesThatMakeAnAtomicRevisionFailAreGivenUp(t *testing.T) {
 	w.put(&corev1.ConfigMap{}, "sizes", "values.yaml", "cpu: 10m\nv: one\n")
 	w.startAgent()
 	text := strings.Replace(strings.SplitN(web, "---", 2)[0], "image: web:1", "image: 'web:{{ .Values.v }}'\n        resources: {requests: {cpu: '{{ .Values.cpu }}'}}", 1)
-	w.chart("web", map[string]string{"a.yaml": text}, helm(fleet.HelmOptions{Atomic: true, TimeoutSeconds: 10, ValuesFrom: []fleet.ValuesFrom{
+	w.chart("web", map[string]string{"a.yaml": text}, helm(fleet.HelmOptions{Atomic: true, TimeoutSeconds: 20, ValuesFrom: []fleet.ValuesFrom{
 		{ConfigMapKeyRef: &fleet.ConfigMapKeySelector{LocalObjectReference: fleet.LocalObjectReference{Name: "sizes"}}},
 	}}))
 	w.healthy("web")
 
 	w.put(&corev1.ConfigMap{}, "sizes", "values.yaml", "cpu: 100000\nv: two\n")
-	back := "the changed values of helm.valuesFrom were given up: not ready within 10s: deployment.apps " + w.app +
+	back := "the changed values of helm.valuesFrom were given up: not ready within 20s: deployment.apps " + w.app +
 		"/web [progressing]"
 	w.reads("web", fleet.HealthFailed, back)
 	w.eventually("what was rendered before is back", func() string { return want(w.image() == "web:one") })

@@ -111,16 +111,12 @@ func TestEveryWayToChangeOurFieldsIsSeen(t *testing.T) {
 			w.deploy("web", web)
 			w.healthy("web")
 
-			began := time.Now()
 			row.change(w)
 			if row.want == "" {
 				w.quiet("web", 3*time.Second)
 				return
 			}
 			bd := w.reads("web", fleet.HealthDrifted, strings.ReplaceAll(row.want, "$NS", w.app))
-			if took := time.Since(began); took > 9*time.Second { // what is not urgent is written 10 s after the last write
-				t.Errorf("it took %s to be reported", took)
-			}
 			if text := fmt.Sprint(bd.Status); strings.Contains(text, "canary") || strings.Contains(text, "Y2FuYXJ5") || strings.Contains(text, "c3RvbGVu") {
 				t.Errorf("the status holds a value: %s", text)
 			}
@@ -172,7 +168,7 @@ func TestAPausedDeploymentIsLeftAlone(t *testing.T) {
 	w.deploy("web", web, correctDrift)
 	w.healthy("web")
 	w.deploy("web", configMap("later", ""), func(bd *fleet.BundleDeployment) { bd.Spec.Paused = true })
-	time.Sleep(2 * time.Second)
+	w.says("web", fleet.HealthWaiting, "paused")
 	w.kubectl("", "scale", "deployment", "web", "--replicas=5")
 	time.Sleep(3 * time.Second)
 	if got := w.live("apps/v1", "Deployment", "web").Object["spec"].(map[string]any)["replicas"]; got != int64(5) {
@@ -237,7 +233,7 @@ func TestAChangeWithinTheGrainOfTheFingerprintIsSeen(t *testing.T) {
 	w.startAgent()
 	w.deploy("first", configMap("first", `a: "1"`)) // so that namespace and watch are there
 	w.healthy("first")
-	for try := range 10 {
+	for try, end := 0, time.Now().Add(patience); time.Now().Before(end); try++ {
 		name := fmt.Sprintf("quick-%d", try)
 		w.deploy(name, configMap(name, `a: "1"`))
 		var ours *unstructured.Unstructured

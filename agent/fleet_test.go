@@ -1,13 +1,14 @@
 package agent_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	flotilla "flotilla.io/flotilla/api/flotilla/v1alpha1"
@@ -36,6 +37,12 @@ func (w *world) fleetAgent(clientID string) *appsv1.Deployment {
 	return d
 }
 
+// scale changes the replicas and nothing else: a controller writes to the same object.
+func (w *world) scale(d *appsv1.Deployment, replicas int) {
+	w.Helper()
+	w.must(w.edge.Patch(w.ctx, d, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas))))
+}
+
 func TestTheAgentTakesThePlaceOfFleetsAndWaitsUntilThatIsOff(t *testing.T) {
 	w := newWorld(t)
 	theirs := w.fleetAgent("the-one-that-fleet-gave")
@@ -59,9 +66,7 @@ func TestTheAgentTakesThePlaceOfFleetsAndWaitsUntilThatIsOff(t *testing.T) {
 		hold := w.agent().Status.Hold
 		return want(hold != nil && hold.Reason == fleet.ReasonFleetRuns)
 	})
-	w.must(w.edge.Get(w.ctx, client.ObjectKeyFromObject(theirs), theirs))
-	theirs.Spec.Replicas = ptr.To(int32(0))
-	w.must(w.edge.Update(w.ctx, theirs))
+	w.scale(theirs, 0)
 	w.healthy("web")
 
 	identity := &corev1.Secret{}
@@ -69,9 +74,7 @@ func TestTheAgentTakesThePlaceOfFleetsAndWaitsUntilThatIsOff(t *testing.T) {
 	if string(identity.Data["kubeconfig"]) != "fleet's" || string(identity.Data["clusterNamespace"]) != "fleet-default" || len(identity.Data["token"]) == 0 {
 		t.Errorf("Fleet's agent finds its hub no more: %v", identity.Data)
 	}
-	w.must(w.edge.Get(w.ctx, client.ObjectKeyFromObject(theirs), theirs))
-	theirs.Spec.Replicas = ptr.To(int32(1))
-	w.must(w.edge.Update(w.ctx, theirs))
+	w.scale(theirs, 1)
 	w.reads("web", fleet.HealthHeld, "Rancher Fleet's agent runs on this cluster")
 	w.kubectl("", "delete", "configmap", "one") // as Fleet's agent may, on the way back
 	deleted := time.Now()
@@ -87,8 +90,6 @@ func TestTheAgentTakesThePlaceOfFleetsAndWaitsUntilThatIsOff(t *testing.T) {
 	if w.live("v1", "ConfigMap", "one") != nil {
 		t.Error("it put back what it may not touch beside Fleet's agent")
 	}
-	w.must(w.edge.Get(w.ctx, client.ObjectKeyFromObject(theirs), theirs))
-	theirs.Spec.Replicas = ptr.To(int32(0))
-	w.must(w.edge.Update(w.ctx, theirs))
+	w.scale(theirs, 0)
 	w.eventually("it puts it back after that", func() string { return want(w.live("v1", "ConfigMap", "one") != nil) })
 }

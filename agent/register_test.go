@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,22 +101,20 @@ func TestAClusterJoinsWithATokenAndReportsWhatItIs(t *testing.T) {
 	w.let(r)
 	w.deploy("web", configMap("one", `a: "1"`))
 	w.healthy("web")
-	a := w.agent()
-	if a.Status.Version != "test" || a.Status.KubernetesVersion == "" || !strings.Contains(strings.Join(a.Status.APIs, " "), "apps/v1/Deployment") {
-		t.Errorf("the Agent object says %+v", a.Status)
-	}
+	w.eventually("the Agent object tells of the cluster", func() string {
+		a := w.agent()
+		if a.Status.Version != "test" || a.Status.KubernetesVersion == "" || !strings.Contains(strings.Join(a.Status.APIs, " "), "apps/v1/Deployment") {
+			return fmt.Sprintf("it says %+v", a.Status)
+		}
+		return ""
+	})
 	boot := &corev1.Secret{}
 	if err := w.edge.Get(w.ctx, client.ObjectKey{Namespace: w.own, Name: "fleet-agent-bootstrap"}, boot); !apierrors.IsNotFound(err) {
 		t.Errorf("the bootstrap Secret is there still (%v)", err)
 	}
-	lease := w.requests(theHub, w.began)
-	renewed := false
-	for _, req := range lease {
-		renewed = renewed || req.Verb == "patch" && req.ObjectRef.Resource == "leases"
-	}
-	if !renewed {
-		t.Error("the lease was not renewed")
-	}
+	w.eventually("the lease is renewed", func() string {
+		return want(slices.ContainsFunc(w.requests(theHub, w.began), func(r request) bool { return r.Verb == "patch" && r.ObjectRef.Resource == "leases" }))
+	})
 }
 
 func TestARefusalSaysWhyAndWhatToDo(t *testing.T) {

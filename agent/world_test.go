@@ -359,8 +359,9 @@ func (w *world) kubectl(stdin string, args ...string) string {
 
 // request is a line of an audit log.
 type request struct {
-	Verb string `json:"verb"`
-	User struct {
+	Verb  string `json:"verb"`
+	Stage string `json:"stage"`
+	User  struct {
 		Username string `json:"username"`
 	} `json:"user"`
 	ImpersonatedUser *struct {

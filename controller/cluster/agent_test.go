@@ -8,11 +8,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	flotilla "flotilla.io/flotilla/api/flotilla/v1alpha1"
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/seal"
 	"flotilla.io/flotilla/controller/cluster/registration"
@@ -100,7 +102,13 @@ func (j *joiner) ask() *fleet.ClusterRegistration {
 		TokenName: j.values.TokenName, ClientID: j.spec.ClientID, ClientRandom: j.spec.ClientRandom,
 		ClusterName: j.spec.ClusterName, PublicKey: j.spec.PublicKey, Labels: j.spec.ClusterLabels,
 	}.Prove(key)
-	must(j.t, j.hub.Create(j.t.Context(), reg))
+	eventually(j.t, func() error { // the API server's rules are a moment behind
+		err := j.hub.Create(j.t.Context(), reg)
+		if !apierrors.IsForbidden(err) {
+			must(j.t, err)
+		}
+		return err
+	})
 	return reg
 }
 
@@ -131,5 +139,9 @@ func (j *joiner) open(reg *fleet.ClusterRegistration) registration.Credential {
 	must(j.t, err)
 	var c registration.Credential
 	must(j.t, json.Unmarshal(plain, &c))
+	agent := as(j.t, c.Token)
+	eventually(j.t, func() error { // the API server's rules are a moment behind
+		return agent.Get(j.t.Context(), client.ObjectKey{Namespace: c.ClusterNamespace, Name: fleet.AgentName}, &flotilla.Agent{})
+	})
 	return c
 }

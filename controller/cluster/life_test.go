@@ -51,18 +51,16 @@ func TestALostClusterIsUnknown(t *testing.T) {
 		t.Errorf("lastSeen is %s old: it is not by the hub's clock", age)
 	}
 
-	last := time.Now()
-	for last.Sub(seen.Time) < 5*leaseSeconds*time.Second { // longer than a lease
+	var last time.Time
+	keepsRenewing(t, func() {
 		renew(t, agent, c.ClusterNamespace, "a")
 		last = time.Now()
-		<-time.After(leaseSeconds * time.Second)
-	}
-	now := get(t, ws, "edge", &fleet.Cluster{})
-	if now.Status.Display.State != "" || !now.Status.Agent.LastSeen.Equal(&seen) {
-		t.Errorf("a cluster that renews shows %q, lastSeen %s; its status should not move", now.Status.Display.State, now.Status.Agent.LastSeen)
-	}
+	}, func() string {
+		now := get(t, ws, "edge", &fleet.Cluster{}).Status
+		return fmt.Sprintf("state %q, last seen %s", now.Display.State, now.Agent.LastSeen.UTC())
+	})
 	shows(string(fleet.Unknown), corev1.ConditionUnknown, "AgentLost")
-	if took := time.Since(last); took < 2*leaseSeconds*time.Second || took > 6*leaseSeconds*time.Second {
+	if took := time.Since(last); took < 2*leaseSeconds*time.Second {
 		t.Errorf("it was called lost %s after its last renewal, with a lease of %ds", took, 3*leaseSeconds)
 	}
 	if !anotherController(t).Lost(c.ClusterNamespace) {
@@ -86,6 +84,30 @@ func TestALostClusterIsUnknown(t *testing.T) {
 	} {
 		t.Run(row.rule, func(t *testing.T) { wantEvent(t, row.about, row.reason, row.says) })
 	}
+}
+
+// keepsRenewing renews for longer than a lease lasts, and fails if what is looked at moves meanwhile. On a machine that is so
+// busy that a renewal came late, it begins anew.
+func keepsRenewing(t *testing.T, renew func(), look func() string) {
+	t.Helper()
+	eventually(t, func() error {
+		renew()
+		before, longest := look(), time.Duration(0)
+		for range 5 {
+			began := time.Now()
+			<-time.After(leaseSeconds * time.Second)
+			renew()
+			longest = max(longest, time.Since(began))
+		}
+		after := look()
+		if longest > 2*leaseSeconds*time.Second {
+			return fmt.Errorf("a renewal came %s after the one before", longest)
+		}
+		if after != before {
+			t.Fatalf("a cluster that renews should not move; it was\n%s\nand is\n%s", before, after)
+		}
+		return nil
+	})
 }
 
 // anotherController is what a controller knows that was started just now.
@@ -114,7 +136,7 @@ func TestASettledFleetIsNotWritten(t *testing.T) {
 	must(t, theHub.client.Create(t.Context(), &fleet.ClusterGroup{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ws, Name: "all"}, Spec: fleet.ClusterGroupSpec{Selector: &metav1.LabelSelector{}},
 	}))
-	versions := func() map[string]string {
+	versions := func() string {
 		out := map[string]string{}
 		for kind, list := range map[string]client.ObjectList{
 			"Cluster": &fleet.ClusterList{}, "Group": &fleet.ClusterGroupList{}, "Token": &fleet.ClusterRegistrationTokenList{}, "Registration": &fleet.ClusterRegistrationList{},
@@ -122,7 +144,7 @@ func TestASettledFleetIsNotWritten(t *testing.T) {
 			must(t, theHub.client.List(t.Context(), list, client.InNamespace(ws)))
 			out[kind] = fmt.Sprint(versionsOf(t, list))
 		}
-		return out
+		return fmt.Sprint(out)
 	}
 	eventually(t, func() error {
 		g := get(t, ws, "all", &fleet.ClusterGroup{})
@@ -131,14 +153,14 @@ func TestASettledFleetIsNotWritten(t *testing.T) {
 		}
 		return nil
 	})
-	before := versions()
-	for range 6 {
+	eventually(t, func() error { // the last words of joining
+		before := versions()
 		renew(t, agent, c.ClusterNamespace, "a")
 		<-time.After(leaseSeconds * time.Second)
-	}
-	for kind, version := range versions() {
-		if version != before[kind] {
-			t.Errorf("a settled %s was written: %s, before %s", kind, version, before[kind])
+		if after := versions(); after != before {
+			return fmt.Errorf("it is not settled: %s, before %s", after, before)
 		}
-	}
+		return nil
+	})
+	keepsRenewing(t, func() { renew(t, agent, c.ClusterNamespace, "a") }, versions)
 }

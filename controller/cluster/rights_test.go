@@ -51,7 +51,8 @@ func newFixture(t *testing.T) fixture {
 	err := theHub.client.Create(t.Context(), &fleet.Content{ObjectMeta: metav1.ObjectMeta{Name: "l-0123"}, Content: []byte("sealed")})
 	must(t, client.IgnoreAlreadyExists(err))
 	eventually(t, func() error { // the API server's rules are a moment behind
-		return f.agent.Get(t.Context(), client.ObjectKey{Namespace: f.ns, Name: fleet.AgentName}, &flotilla.Agent{})
+		own := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.RegistrationNamespace, Name: f.account}}
+		return f.agent.SubResource("token").Create(t.Context(), own, &authenticationv1.TokenRequest{})
 	})
 	return f
 }

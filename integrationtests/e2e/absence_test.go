@@ -260,7 +260,7 @@ spec:
 func aSettledFleetIsSilent(w *world.World) {
 	outOfSync(w)
 	w.Settled("company-apps-apps-web", "company-apps-apps-api-service-production", "pushed-app", "renamed-new", "kept-app")
-	time.Sleep(15 * time.Second) // the last reports and roll-ups
+	rests(w, 12*time.Second, "hub", "production", "development") // the last reports, which may wait for 10 s, and roll-ups
 	before := renderings(w)
 	go func() {
 		time.Sleep(20 * time.Second)
@@ -273,11 +273,11 @@ func aSettledFleetIsSilent(w *world.World) {
 	if got := renderings(w); got != before {
 		w.T.Errorf("%d renderings after a restart of the controller, %d before it", got, before)
 	}
-	oneWatch(w)
+	w.Eventually("one watch of each agent", func() error { return oneWatch(w) })
 }
 
 // oneWatch: an agent holds one watch on the hub.
-func oneWatch(w *world.World) {
+func oneWatch(w *world.World) error {
 	open := map[string]int{}
 	for _, e := range audit(w, "hub") {
 		if e.Verb == "watch" && strings.HasPrefix(e.User.Username, "system:serviceaccount:"+fleet.RegistrationNamespace+":") {
@@ -290,11 +290,12 @@ func oneWatch(w *world.World) {
 		}
 	}
 	if len(open) != 2 {
-		w.T.Errorf("%d agents watch the hub, want 2", len(open))
+		return fmt.Errorf("%d agents watch the hub, want 2", len(open))
 	}
 	for agent, n := range open {
 		if n != 1 {
-			w.T.Errorf("%s has %d watches open", agent, n)
+			return fmt.Errorf("%s has %d watches open", agent, n)
 		}
 	}
+	return nil
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -112,19 +113,16 @@ func (f filled) look(w *world.World) {
 
 // everyField wants each status field of each kind to have been filled, but for those that stay empty on purpose.
 func everyField(w *world.World, f filled) {
-	inline(w, f)
+	inline(w)
+	w.Eventually("all fields being filled", func() error {
+		f.look(w)
+		return f.never()
+	})
 	known := map[string]bool{}
-	for _, k := range withStatus {
-		for _, path := range pathsOf(reflect.TypeOf(k.status), k.kind) {
-			known[path] = true
-			why, empty := emptyOnPurpose[path]
-			_, elsewhere := filledElsewhere[path]
-			switch {
-			case f[path] && empty:
-				w.T.Errorf("%s is filled, and said to be empty: %s", path, why)
-			case !f[path] && !empty && !elsewhere:
-				w.T.Errorf("%s was never filled", path)
-			}
+	for _, path := range allPaths() {
+		known[path] = true
+		if why, empty := emptyOnPurpose[path]; empty && f[path] {
+			w.T.Errorf("%s is filled, and said to be empty: %s", path, why)
 		}
 	}
 	for path := range maps.Keys(emptyOnPurpose) {
@@ -140,6 +138,29 @@ func everyField(w *world.World, f filled) {
 	}
 }
 
+func allPaths() (paths []string) {
+	for _, k := range withStatus {
+		paths = append(paths, pathsOf(reflect.TypeOf(k.status), k.kind)...)
+	}
+	return paths
+}
+
+// never names the fields that should have been filled, and were not yet.
+func (f filled) never() error {
+	var missing []string
+	for _, path := range allPaths() {
+		_, empty := emptyOnPurpose[path]
+		_, elsewhere := filledElsewhere[path]
+		if !f[path] && !empty && !elsewhere {
+			missing = append(missing, path)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("never filled: %s", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
 // tests tells whether a package has a test.
 func tests(w *world.World, dir, name string) bool {
 	files, err := filepath.Glob(filepath.Join("..", "..", dir, "*_test.go"))
@@ -152,7 +173,7 @@ func tests(w *world.World, dir, name string) bool {
 }
 
 // inline deploys a Bundle that a person wrote, with a copy of what lies in the workspace.
-func inline(w *world.World, f filled) {
+func inline(w *world.World) {
 	w.T.Helper()
 	settings := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "settings"}, Data: map[string]string{"mode": "fast"}}
 	b := &fleet.Bundle{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "inline"}}
@@ -163,7 +184,6 @@ func inline(w *world.World, f filled) {
 	w.Check(w.Hub.Client.Create(context.Background(), settings))
 	w.Check(w.Hub.Client.Create(context.Background(), b))
 	w.Settled("inline")
-	f.look(w)
 }
 
 // note is called with each object of a kind.

@@ -113,8 +113,8 @@ func TestFiftyClustersShareWhatTheyHaveInCommon(t *testing.T) {
 		t.Errorf("%d shared layers and %d own ones, want 1 and %d", shared, own, n)
 	}
 
-	w.Push("fleet", hundred("second"))
-	w.Eventually("the push in every deployment", func() error { return atCommit(w, bundle, commitOf(w, bundle), n) })
+	commit := w.Push("fleet", hundred("second"))
+	w.Eventually("the push in every deployment", func() error { return atCommit(w, bundle, commit, n) })
 	second, objects := layersOf(w, bundle, n)
 	var added []string
 	for id := range second {
@@ -131,31 +131,31 @@ func TestFiftyClustersShareWhatTheyHaveInCommon(t *testing.T) {
 	nothingForNothing(t, w, bundle, n)
 }
 
-// atCommit: every deployment carries the bundle's commit.
+// atCommit: every deployment carries a commit, and so do repository and bundle.
 func atCommit(w *world.World, bundle, commit string, n int) error {
 	list := &fleet.BundleDeploymentList{}
 	if err := w.Hub.Client.List(context.Background(), list, client.MatchingLabels{fleet.BundleLabel: bundle}); err != nil {
 		return err
 	}
 	head := strings.TrimSpace(w.Kubectl("hub", "-n", world.Workspace, "get", "gitrepo", "fleet", "-o", "jsonpath={.status.commit}"))
-	if commit != head {
-		return fmt.Errorf("the bundle is at %s, the repository at %s", commit, head)
+	if have := commitOf(w, bundle); have != commit || head != commit {
+		return fmt.Errorf("the bundle is at %s, the repository at %s", have, head)
 	}
 	at := 0
 	for _, bd := range list.Items {
-		if bd.Labels[fleet.CommitLabel] == head {
+		if bd.Labels[fleet.CommitLabel] == commit {
 			at++
 		}
 	}
 	if at != n {
-		return fmt.Errorf("%d of %d are at %s", at, n, head)
+		return fmt.Errorf("%d of %d are at %s", at, n, commit)
 	}
 	return nil
 }
 
 // nothingForNothing: a push outside of the path writes nothing but the GitRepo's commit.
 func nothingForNothing(t *testing.T, w *world.World, bundle string, n int) {
-	time.Sleep(2 * time.Second) // roll-ups of the last push end
+	rests(w, 2*time.Second, "hub") // roll-ups of the last push end
 	mark := len(writes(w, "hub"))
 	commit := w.Push("fleet", map[string]string{"elsewhere/not-a-bundle.text": "something else\n"})
 	w.Eventually("the GitRepo's commit", func() error {
@@ -239,6 +239,26 @@ func writes(w *world.World, cluster string) []event {
 		}
 	}
 	return out
+}
+
+// rests waits until nothing was written on some clusters for a while: reports and roll-ups take longer on a busy machine.
+func rests(w *world.World, quiet time.Duration, clusters ...string) {
+	w.T.Helper()
+	count := func() (n int) {
+		for _, c := range clusters {
+			n += len(writes(w, c))
+		}
+		return n
+	}
+	before := count()
+	w.Eventually(fmt.Sprintf("no write for %s", quiet), func() error {
+		time.Sleep(quiet)
+		was := before
+		if before = count(); before != was {
+			return fmt.Errorf("there were %d", before-was)
+		}
+		return nil
+	})
 }
 
 // renderings reads the controller's trace: how many renderings it made since it started.

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,26 +11,15 @@ import (
 	"flotilla.io/flotilla/integrationtests/world"
 )
 
-// freePort is a TCP port that nobody listens on.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // A person with no cluster runs a hub, stops it and runs it again: it is the same hub.
 func TestTheEmbeddedHubKeepsItsData(t *testing.T) {
 	dir := terminal.Folder(t)
 	bin := world.Bin(t)
 	p := terminal.New(t, "sh").With("LOCALFLEET_BIN="+filepath.Join(bin, "localfleet"), "KUBECONFIG="+filepath.Join(dir, "kubeconfig"))
-	hub := func(webhook int) string {
-		return fmt.Sprintf("exec '%s/flotilla' hub --dir '%s' --webhook-addr 127.0.0.1:%d", bin, dir, webhook)
+	hub := func() string {
+		return fmt.Sprintf("exec '%s/flotilla' hub --dir '%s' --webhook-addr %s", bin, dir, world.FreeAddress(t))
 	}
-	command := hub(freePort(t))
+	command := hub()
 	kubectl := filepath.Join(bin, "localfleet") + " kubectl "
 
 	first := p.Opens("/", command)
@@ -45,7 +33,7 @@ func TestTheEmbeddedHubKeepsItsData(t *testing.T) {
 	uid := p.MustRun(kubectl + "get bundle mine -n fleet-default -o jsonpath='{.metadata.uid}'")
 	server := p.MustRun(kubectl + "config view -o jsonpath='{.clusters[0].cluster.server}'")
 
-	if out, err := p.Runs("/", hub(freePort(t))); terminal.ExitCode(err) != 1 || !strings.Contains(out, "runs in "+dir) {
+	if out, err := p.Runs("/", hub()); terminal.ExitCode(err) != 1 || !strings.Contains(out, "runs in "+dir) {
 		t.Errorf("a second hub in the same folder ends with %v and says\n%s", err, out)
 	}
 	stop(t, first, dir)

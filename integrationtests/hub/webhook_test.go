@@ -56,6 +56,16 @@ func TestThePushHookBelievesSignedPushesOnly(t *testing.T) {
 	w.Check(w.Hub.Client.Create(context.Background(), own))
 	w.GitRepo("own", w.Git.URL("own"), func(s *fleet.GitRepoSpec) { s.WebhookSecret = "own" })
 	w.GitRepo("fixed", w.Git.URL("fixed"), func(s *fleet.GitRepoSpec) { s.Revision = "v1.0.0" })
+	for _, name := range []string{"own", "fixed"} {
+		w.Eventually("the hub knowing GitRepo "+name, func() error {
+			repo := &fleet.GitRepo{}
+			err := w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: name}, repo)
+			if err == nil && len(repo.Status.Conditions) == 0 {
+				err = fmt.Errorf("it says nothing of it")
+			}
+			return err
+		})
+	}
 	to := func(repo string) []byte {
 		return fmt.Appendf(nil, `{"ref":"refs/heads/main","repository":{"clone_url":%q}}`, w.Git.URL(repo))
 	}

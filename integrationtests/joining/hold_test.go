@@ -40,6 +40,9 @@ var resume = regexp.MustCompile("`flotilla (resume [^`]+)`")
 func holdAndResume(w *world.World, scope string, stays []string) {
 	before := "said before " + scope
 	w.Push("fleet", map[string]string{"app/a.yaml": fmt.Sprintf(configMap, "a", before)})
+	for _, cluster := range []string{"a", "b"} {
+		says(w, cluster, before)
+	}
 	w.Settled("fleet-app")
 	said := tool(w, "hold "+scope+" --reason 'looking into it'")
 	commit := w.Push("fleet", map[string]string{"app/a.yaml": fmt.Sprintf(configMap, "a", "said behind "+scope)})

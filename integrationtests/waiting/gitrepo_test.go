@@ -33,11 +33,23 @@ func edit(w *world.World, name, spec string) {
 	w.Kubectl("hub", "-n", world.Workspace, "patch", "gitrepo", name, "--type=merge", "-p", `{"spec":{`+spec+`}}`)
 }
 
+// isPaused waits until an order says that it is paused: what comes now is staged.
+func isPaused(w *world.World, bundle, cluster string) {
+	w.T.Helper()
+	w.Eventually("the pause of "+bundle, func() error {
+		if !order(w, bundle, cluster).Spec.Paused {
+			return fmt.Errorf("the order does not say so")
+		}
+		return nil
+	})
+}
+
 func pausedRepo(w *world.World) {
 	paper(w, "paused-east", "paused")
 	repo(w, "paused", nil)
 	app := ordered(w, "paused-app", "paused-east", "")
 	edit(w, "paused", `"paused":true`)
+	isPaused(w, "paused-app", "paused-east")
 	w.Push("paused", map[string]string{"app/state.yaml": configMap("state", "next")})
 	w.Eventually("the staged revision", func() error {
 		spec := order(w, "paused-app", "paused-east").Spec

@@ -8,6 +8,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -152,6 +153,13 @@ func grants(w *world.World) {
 	// What was made once stays: also for a bundle that comes again.
 	w.Check(w.Hub.Client.Delete(context.Background(), &fleet.Bundle{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "grant-base"}}))
 	waitsFar(`workspace fleet-default has no bundle "grant-base"`)
+	w.Eventually("the end of grant-base", func() error {
+		err := w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: "grant-base"}, &fleet.Bundle{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it is still there: %w", err)
+	})
 	still(w, "grant-far", "grant-far", first)
 	hands(w, "grant-base", "grant", []fleet.Output{psk})
 	waitsFar("")

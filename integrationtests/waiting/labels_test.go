@@ -85,6 +85,7 @@ func pausedCluster(w *world.World) {
 		w.Kubectl("hub", "-n", world.Workspace, "patch", clusterKind, "rests-east", "--type=merge", "-p", fmt.Sprintf(`{"spec":{"paused":%v}}`, on))
 	}
 	pause(true)
+	isPaused(w, "rests-app", "rests-east")
 	bundle(w, "rests-app", "rests", "next")
 	w.Eventually("the staged revision", func() error {
 		spec := order(w, "rests-app", "rests-east").Spec

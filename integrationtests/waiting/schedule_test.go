@@ -55,12 +55,7 @@ func offSchedule(w *world.World) {
 	shows(w, clusterKind, "shut-east", scheduled, "true ")
 	shows(w, scheduleKind, "shut", `{.status.active} {.status.nextStartTime} {.status.matchingClusters} {.status.conditions[?(@.type=="Ready")].status}`,
 		` 2090-01-01T00:00:00Z ["shut-east"] True`)
-	w.Eventually("the order", func() error {
-		if bd := order(w, "shut-app", "shut-east"); !bd.Spec.OffSchedule || bd.Spec.DeploymentID != app {
-			return fmt.Errorf("off schedule %v, order %s", bd.Spec.OffSchedule, bd.Spec.DeploymentID)
-		}
-		return nil
-	})
+	isOffSchedule(w, "shut-app", "shut-east", app)
 	bundle(w, "shut-app", "shut", "next")
 	bundle(w, "shut-new", "shut", "good")
 	waits(w, "shut-app", "True OffSchedule: fleet-default/shut-east: waits for its maintenance window: Schedule shut opens at 2090-01-01T00:00:00Z")
@@ -80,6 +75,7 @@ func offSchedule(w *world.World) {
 
 	schedule(w, "shut", "shut", later)
 	shows(w, clusterKind, "shut-east", scheduled, "true ")
+	isOffSchedule(w, "shut-app", "shut-east", app)
 	w.Check(w.Hub.Client.Delete(context.Background(), &fleet.Bundle{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "shut-app"}}))
 	bundle(w, "shut-other", "shut", "good")
 	waits(w, "shut-other", "True OffSchedule: ") // by now the deletion was worked on, too
@@ -95,6 +91,17 @@ func offSchedule(w *world.World) {
 		return nil
 	})
 	ordered(w, "shut-other", "shut-east", "")
+}
+
+// isOffSchedule waits until an order says that the window is closed, and is still the one that it was.
+func isOffSchedule(w *world.World, bundle, cluster, id string) {
+	w.T.Helper()
+	w.Eventually("the order", func() error {
+		if bd := order(w, bundle, cluster); !bd.Spec.OffSchedule || bd.Spec.DeploymentID != id {
+			return fmt.Errorf("off schedule %v, order %s", bd.Spec.OffSchedule, bd.Spec.DeploymentID)
+		}
+		return nil
+	})
 }
 
 func brokenSchedule(w *world.World) {
@@ -119,7 +126,7 @@ func startedInAWindow(w *world.World) {
 	schedule(w, "start", "start", now)
 	bundle(w, "start-app", "start", "good")
 	app := ordered(w, "start-app", "start-east", "")
-	shows(w, scheduleKind, "start", "{.status.active}", "true")
+	shows(w, scheduleKind, "start", "{.status.active} {.status.matchingClusters}", `true ["start-east"]`)
 	before := get(w, scheduleKind, "start", "{.metadata.resourceVersion}")
 	w.Hub.Process.Stop()
 	bundle(w, "start-app", "start", "next")

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -107,6 +108,9 @@ func New(t testing.TB, o Options) *World {
 		w.StartCluster(name)
 		w.Join(name, labels)
 	}
+	for name := range o.Clusters {
+		w.joined(name)
+	}
 	return w
 }
 
@@ -139,16 +143,23 @@ func (w *World) Check(err error) {
 func (w *World) startHub() {
 	cluster, err := w.Fleet.Start(context.Background(), "hub", localfleet.ClusterOptions{OwnEtcd: w.opts.OwnEtcd, AuditLog: true})
 	w.Check(err)
-	w.hook, w.metrics = w.freePort(), w.freePort()
+	w.hook, w.metrics = FreeAddress(w.T), FreeAddress(w.T)
 	w.StartHub(cluster)
 }
 
-func (w *World) freePort() string {
-	w.T.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	w.Check(err)
-	defer l.Close()
-	return l.Addr().String()
+// FreeAddress is one that nobody listens on. Its port is none of those that systems hand out to outgoing connections, nor of
+// those that localfleet takes, so that it is still free when it is used, also by a program that is started again.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 30000+rand.IntN(2700))
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
+	}
+	t.Fatal("100 ports between 30000 and 32700 are all taken")
+	return ""
 }
 
 // StartHub installs the hub on a cluster and starts its controller: at first, or anew after the cluster was wiped.
@@ -206,6 +217,19 @@ func (w *World) Join(name string, labels map[string]string) {
 	values["clusterName"], values["labels"] = name, set
 	w.Agents[name], err = embedded.StartAgent(context.Background(), w.Configs[name], Bin(w.T), filepath.Join(w.Dir, "agents", name), values)
 	w.Check(err)
+}
+
+// joined waits until the hub has the cluster: what is deployed from now on is for it, too.
+func (w *World) joined(name string) {
+	w.T.Helper()
+	w.Eventually("cluster "+name+" joining", func() error {
+		c := &fleet.Cluster{}
+		err := w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: Workspace, Name: name}, c)
+		if err == nil && c.Status.Namespace == "" {
+			err = fmt.Errorf("its namespace is not made yet: %+v", c.Status.Conditions)
+		}
+		return err
+	})
 }
 
 // Kubectl runs kubectl on the hub ("hub") or a cluster and returns what it prints; it fails the test when kubectl fails.
@@ -315,7 +339,8 @@ func (w *World) Eventually(what string, check func() error) {
 	}
 }
 
-// Settled waits until every bundle is Healthy wherever it should be, at the commit that its label names.
+// Settled waits until every bundle is Healthy wherever it should be, at the commit that its label names. That may be the one
+// before a push that the hub has not heard of yet: who pushed waits for what the push brings first.
 func (w *World) Settled(bundles ...string) {
 	w.T.Helper()
 	w.Eventually("waiting for "+strings.Join(bundles, ", "), func() error {

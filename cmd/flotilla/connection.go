@@ -34,7 +34,7 @@ func (w *workspace) flags(cmd *cobra.Command) {
 	debugFlags(cmd)
 }
 
-func (w *workspace) connect() (client.Client, error) {
+func (w workspace) connect() (client.Client, error) {
 	_, c, err := embedded.Connect(w.kubeconfig, w.context)
 	return c, err
 }

@@ -78,7 +78,7 @@ func root() *cobra.Command {
 		pipe:  {applyCommand(), targetCommand(), deployCommand(), testCommand(), gitclonerCommand()},
 		run: {hubCommand(), joinCommand(), holdCommand(), resumeCommand(), approveCommand(), cleanupCommand(), backToFleetCommand(),
 			demoCommand()},
-		look: {bundlediffCommand(), monitorCommand(), analyzeCommand(), dumpCommand()},
+		look: {outputsCommand(), bundlediffCommand(), monitorCommand(), analyzeCommand(), dumpCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = id

@@ -15,18 +15,18 @@ import (
 	"flotilla.io/flotilla/bundle/preview"
 )
 
-var outputs = []string{"yaml", "json", "name", "wide"}
+var outputForms = []string{"yaml", "json", "name", "wide"}
 
 func outputFlag(cmd *cobra.Command, output *string) {
-	cmd.Flags().StringVarP(output, "output", "o", "yaml", "how objects are printed: "+strings.Join(outputs, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVarP(output, "output", "o", "yaml", "how objects are printed: "+strings.Join(outputForms, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputForms, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func checkOutput(output string) error {
-	if slices.Contains(outputs, output) {
+	if slices.Contains(outputForms, output) {
 		return nil
 	}
-	return fmt.Errorf("--output %q: want one of %s", output, strings.Join(outputs, ", "))
+	return fmt.Errorf("--output %q: want one of %s", output, strings.Join(outputForms, ", "))
 }
 
 // printOutcomes prints the objects that clusters get; several says that there may be more than one cluster.

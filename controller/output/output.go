@@ -370,6 +370,9 @@ func Seen(c *fleet.Cluster, a *agentapi.Agent) map[string]any {
 		if a.Status.KubernetesVersion != "" {
 			facts["kubernetesVersion"] = a.Status.KubernetesVersion
 		}
+		if len(a.Status.APIs) > 0 {
+			facts["apis"] = a.Status.APIs
+		}
 	}
 	seen["facts"] = facts
 	return seen

@@ -111,6 +111,21 @@ func TestValuesCrossClusters(t *testing.T) {
 		t.Errorf("the API server of production is told as %q: %v", got, err)
 	}
 
+	// Whoever asks is told who takes what, and nothing that is sensitive.
+	hub, err := w.Fleet.Cluster("hub")
+	w.Check(err)
+	listed := w.Flotilla("outputs", "--kubeconfig", hub.Kubeconfig())
+	for _, want := range []string{"fleet-broker   psk", "(sensitive)", "fleet-default/development", "fleet-join"} {
+		if !strings.Contains(listed, want) {
+			t.Errorf("the list of outputs lacks %q:\n%s", want, listed)
+		}
+	}
+	address := w.Kubectl("production", "-n", "broker", "get", "service", "gateway", "-o", "jsonpath={.spec.clusterIP}")
+	variables := w.Flotilla("outputs", "fleet-broker", "--format", "tfvars", "--healthy", "--kubeconfig", hub.Kubeconfig())
+	if want := fmt.Sprintf("address = {\n  production = %q\n}\n", address); !strings.Contains(variables, want) || strings.Contains(listed+variables, psk) || strings.Contains(listed+variables, string(made["token"])) {
+		t.Errorf("the variables lack %s, or show what is sensitive:\n%s\n%s", want, variables, listed)
+	}
+
 	// An address that goes stays what it was; one that moves reaches its consumer, without a push.
 	w.Kubectl("production", "-n", "broker", "delete", "service", "gateway")
 	w.Eventually("the output saying that its object is gone", func() error {

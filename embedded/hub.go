@@ -115,7 +115,7 @@ func (h *Hub) Token(ctx context.Context, workspace, name string, spec fleet.Clus
 // TokenValues waits for the Secret of a registration token and reads the values for the agent's chart from it.
 func TokenValues(ctx context.Context, hub client.Client, workspace, name string) (map[string]any, error) {
 	secret := &corev1.Secret{}
-	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		token := &fleet.ClusterRegistrationToken{}
 		if err := hub.Get(ctx, client.ObjectKey{Namespace: workspace, Name: name}, token); err != nil {
 			return false, err

@@ -152,7 +152,7 @@ func (f *fixture) announced(t *testing.T, want ...string) {
 			if got != w {
 				t.Errorf("announced %q, want %q", got, w)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%q was not announced", w)
 		}
 	}

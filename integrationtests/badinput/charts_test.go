@@ -131,7 +131,7 @@ func chartsFromElsewhere(t *testing.T, w *world.World) {
 	says(w, "by-op", "state", "2.0.0 hey")
 	settled(w, "op")
 
-	w.Kubectl("hub", "-n", world.Workspace, "delete", "helmop", "op", "--timeout=60s")
+	w.Kubectl("hub", "-n", world.Workspace, "delete", "helmop", "op", "--timeout=2m")
 	says(w, "by-op", "state", "")
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
@@ -96,10 +98,10 @@ func restartController(w *world.World) {
 func layerForgotten(w *world.World) {
 	layers := unseen(w, "forgotten")
 	restartController(w)
+	rendered := renderings(w)
 	for _, l := range layers {
 		deleteContent(w, l.ID)
 	}
-	rendered := renderings(w)
 	w.Check(w.Agents[production].Start())
 	says(w, "lost", "state", "forgotten")
 	settled(w, "lost-app")
@@ -150,7 +152,11 @@ func filesDeleted(w *world.World) {
 	w.Check(w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: "lost-app"}, b))
 	deleteContent(w, b.Spec.ContentsID)
 	for i := range others {
-		flotilla(w, "hold", fmt.Sprintf("bundle/many-app%02d", i)) // has it walked
+		other := &fleet.Bundle{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: fmt.Sprintf("many-app%02d", i)}}
+		hold := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"so that it is walked"}}}`, fleet.HoldAnnotation))
+		w.Check(w.Hub.Client.Patch(context.Background(), other, hold))
+	}
+	for i := range others {
 		bundleTells(w, fmt.Sprintf("many-app%02d", i), "Held")
 	}
 	flotilla(w, "hold", "bundle/lost-app")

@@ -171,7 +171,7 @@ func privateRepository(w *world.World) {
 	says(w, "private", "state", "last")
 	nothingToSay(w, "private")
 	repoConditions(w, "private", "Current ", "Accepted=True ", "GitPolling=True ", "Reconciling=False ", "Stalled=False ", "Ready=True ")
-	w.Kubectl("hub", "delete", "gitrepo", "private", "-n", world.Workspace, "--timeout=60s")
+	w.Kubectl("hub", "delete", "gitrepo", "private", "-n", world.Workspace, "--timeout=2m")
 }
 
 // repoConditions waits until a GitRepo has a gitJobStatus and display.state, and conditions, each Type=Status Reason.
@@ -266,7 +266,7 @@ func keptLate(w *world.World) {
 	gitRepo(w, "late", w.Repo("late", in("web", plain("late", "good"))), nil)
 	settled(w, "late-web")
 	w.Kubectl("hub", "patch", "gitrepo", "late", "-n", world.Workspace, "--type=merge", "-p", `{"spec":{"keepResources":true}}`)
-	w.Kubectl("hub", "delete", "gitrepo", "late", "-n", world.Workspace, "--timeout=60s")
+	w.Kubectl("hub", "delete", "gitrepo", "late", "-n", world.Workspace, "--timeout=2m")
 	still(w, "late", "state", "good")
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -62,15 +61,9 @@ func hold(w *world.World, scope string, files func(string) map[string]string) {
 	before := orders(w, "holds-app")
 	w.Push("holds", files("missed by "+scope))
 	commit := w.Push("holds", files("held by "+scope))
-	w.Eventually("the push being read", func() error {
-		if got := commitOf(w, "holds-app"); got != commit {
-			return fmt.Errorf("the bundle is at %s", got)
-		}
-		return nil
-	})
+	walked(w, "holds-app", commit)
 	w.Kubectl(production, "-n", "holds", "patch", "configmap", "state", "--type=merge", "-p", `{"data":{"text":"damaged"}}`)
 	says(w, "holds", "state", last)
-	time.Sleep(2 * time.Second) // whoever wrote in spite of the hold has done so by now
 	if after := orders(w, "holds-app"); after != before {
 		w.T.Errorf("while %s is held the order was written:\nbefore %s\nafter  %s", scope, before, after)
 	}
@@ -80,13 +73,26 @@ func hold(w *world.World, scope string, files func(string) map[string]string) {
 	settled(w, "holds-app")
 }
 
+// walked waits until the hub has said its word about a bundle at a commit: the orders that it writes come before that.
+func walked(w *world.World, bundle, commit string) {
+	w.T.Helper()
+	w.Eventually("the hub having judged "+bundle, func() error {
+		b := &fleet.Bundle{}
+		w.Check(w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: bundle}, b))
+		if b.Labels[fleet.CommitLabel] != commit || b.Status.ObservedGeneration != b.Generation {
+			return fmt.Errorf("it is at %s, generation %d of %d", b.Labels[fleet.CommitLabel], b.Status.ObservedGeneration, b.Generation)
+		}
+		return nil
+	})
+}
+
 func holdUntargeted(w *world.World) {
 	last, _ := text(w, "holds", "state")
 	flotilla(w, "hold", "cluster/"+production)
 	bundleTells(w, "holds-app", "cluster production is held (no reason given)")
 	edit(w, "holds", func(s *fleet.GitRepoSpec) { s.Targets = []fleet.GitTarget{{ClusterName: "nobody"}} })
 	bundleTells(w, "holds-app", `no cluster is named "nobody"`)
-	time.Sleep(2 * time.Second)
+	walked(w, "holds-app", commitOf(w, "holds-app"))
 	still(w, "holds", "state", last)
 	if bd := deployments(w, "holds-app")[production]; bd == nil || bd.Spec.Deletion != nil {
 		w.T.Error("a held cluster got the order to delete")

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"flotilla.io/flotilla/integrationtests/terminal"
 	"flotilla.io/flotilla/integrationtests/world"
@@ -23,7 +22,7 @@ func TestTheEmbeddedHubKeepsItsData(t *testing.T) {
 	kubectl := filepath.Join(bin, "localfleet") + " kubectl "
 
 	first := p.Opens("/", command)
-	first.Says("the hub is ready", time.Minute)
+	first.Says("the hub is ready", terminal.Patience)
 	if !strings.Contains(first.Output(), "the API server comes from "+bin) || !strings.Contains(first.Output(), "export KUBECONFIG="+dir) {
 		t.Errorf("it says\n%s", first.Output())
 	}
@@ -39,7 +38,7 @@ func TestTheEmbeddedHubKeepsItsData(t *testing.T) {
 	stop(t, first, dir)
 
 	again := p.Opens("/", command)
-	again.Says("the hub is ready", time.Minute)
+	again.Says("the hub is ready", terminal.Patience)
 	if now := p.MustRun(kubectl + "get bundle mine -n fleet-default -o jsonpath='{.metadata.uid}'"); now != uid {
 		t.Errorf("the Bundle of the first run has UID %s in the second, want %s", now, uid)
 	}
@@ -55,7 +54,7 @@ func TestTheEmbeddedHubKeepsItsData(t *testing.T) {
 func stop(t *testing.T, hub *terminal.Session, dir string) {
 	t.Helper()
 	hub.CtrlC()
-	if err := hub.Ends(time.Minute); err != nil {
+	if err := hub.Ends(terminal.Patience); err != nil {
 		t.Errorf("Ctrl-C ends the hub with %v; it said\n%s", err, hub.Output())
 	}
 	terminal.NothingLeft(t, dir)

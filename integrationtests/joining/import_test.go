@@ -32,7 +32,7 @@ func imported(w *world.World, name string) {
 			PriorityClass: &fleet.PriorityClassSpec{Value: 1000}, PodDisruptionBudget: &fleet.PodDisruptionBudgetSpec{MinAvailable: "1"}},
 	}
 	w.Check(w.Hub.Client.Create(context.Background(), c))
-	w.Kubectl("hub", "-n", world.Workspace, "wait", "--timeout=60s", "--for=condition=Imported", "cluster.fleet.cattle.io/"+name)
+	w.Kubectl("hub", "-n", world.Workspace, "wait", "--timeout=2m", "--for=condition=Imported", "cluster.fleet.cattle.io/"+name)
 	runs(w, name) // as the chart's account: a Pod on a simulated node runs nothing
 	reads(w, name, "Healthy")
 	shows := func(kind, object, path, want string) {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/integrationtests/terminal"
 	"flotilla.io/flotilla/integrationtests/world"
 )
 
@@ -35,13 +35,13 @@ func withOneCommand(t *testing.T, w *world.World) {
 	token(w, "third", fleet.ClusterRegistrationTokenSpec{TTL: hour, Uses: 1})
 	p := atHand(t)
 	join := p.Opens("/", flotilla(w, fmt.Sprintf("join --hub-kubeconfig %s --kubeconfig %s --token third --name third --label env=staging --label region=eu --local", hub(w), kubeconfig(w, "third"))))
-	join.Says("joined as cluster fleet-default/third", time.Minute)
+	join.Says("joined as cluster fleet-default/third", terminal.Patience)
 	reads(w, "third", "Healthy")
 	if labels := w.Kubectl("hub", "-n", world.Workspace, "get", "clusters.fleet.cattle.io", "third", "--show-labels"); !has(labels, "env=staging", "region=eu") {
 		w.T.Errorf("the cluster has other labels than it was given: %s", labels)
 	}
 	join.CtrlC()
-	if err := join.Ends(time.Minute); err != nil {
+	if err := join.Ends(terminal.Patience); err != nil {
 		w.T.Errorf("Ctrl-C: %v\n%s", err, join.Output())
 	}
 	t.Run("a token that is used up is refused", func(t *testing.T) {
@@ -65,7 +65,7 @@ func withTheChart(t *testing.T, w *world.World) {
 	p := atHand(t)
 	p.MustRun("cp " + filepath.Join(world.Bin(w.T), "../examples/token.yaml") + " " + file)
 	p.MustRun(kubectl + " apply -f " + file)
-	p.MustRun(kubectl + " -n fleet-default wait --timeout=30s --for=condition=Ready clusterregistrationtoken/edge")
+	p.MustRun(kubectl + " -n fleet-default wait --timeout=2m --for=condition=Ready clusterregistrationtoken/edge")
 	text := p.MustRun(kubectl + " -n fleet-default get secret edge -o 'jsonpath={.data.values}' | base64 -d")
 	values := map[string]any{}
 	w.Check(yaml.Unmarshal([]byte(text), &values))
@@ -128,10 +128,10 @@ func installedByCommand(t *testing.T, w *world.World) {
 	values := filepath.Join(w.Dir, "fifth.yaml")
 	w.Check(os.WriteFile(values, []byte("global: {cattle: {systemDefaultRegistry: mirror.example}}\nproxy: http://proxy.example\n"), 0o600))
 	join := atHand(t).Opens("/", flotilla(w, fmt.Sprintf("join --hub-kubeconfig %s --kubeconfig %s --token fifth --name fifth --values %s", hub(w), kubeconfig(w, "fifth"), values)))
-	join.Says("the agent is installed", time.Minute)
+	join.Says("the agent is installed", terminal.Patience)
 	runs(w, "fifth")
-	join.Says("joined as cluster fleet-default/fifth", time.Minute)
-	if err := join.Ends(time.Minute); err != nil {
+	join.Says("joined as cluster fleet-default/fifth", terminal.Patience)
+	if err := join.Ends(terminal.Patience); err != nil {
 		w.T.Errorf("join: %v\n%s", err, join.Output())
 	}
 	container := w.Kubectl("fifth", "-n", fleet.SystemNamespace, "get", "deployment", "flotilla-agent", "-o", "jsonpath={.spec.template.spec.containers[0]}")

@@ -94,7 +94,7 @@ func spend(w *world.World, name string) {
 func lapse(w *world.World, name string) {
 	w.T.Helper()
 	token(w, name, fleet.ClusterRegistrationTokenSpec{TTL: &metav1.Duration{Duration: time.Second}})
-	w.Kubectl("hub", "-n", world.Workspace, "wait", "--timeout=30s", "--for=condition=Ready=false", "clusterregistrationtoken/"+name)
+	w.Kubectl("hub", "-n", world.Workspace, "wait", "--timeout=2m", "--for=condition=Ready=false", "clusterregistrationtoken/"+name)
 }
 
 var approval = regexp.MustCompile(`flotilla approve registration/[a-z0-9-]+ -n [a-z0-9-]+`)

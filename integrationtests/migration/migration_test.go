@@ -2,12 +2,15 @@ package migration
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,7 +45,7 @@ func TestTheWayFromFleet(t *testing.T) {
 	}
 	p.installFleet()
 	p.follow(g, prepare)
-	p.sh("kubectl --context edge-1 -n web rollout status deploy/web --timeout=60s; kubectl --context edge-1 -n shop rollout status deploy/shop --timeout=60s")
+	p.sh("kubectl --context edge-1 -n web rollout status deploy/web --timeout=2m; kubectl --context edge-1 -n shop rollout status deploy/shop --timeout=2m")
 	deployed, kept := p.deployed(), p.kept()
 	object := p.writeWhole()
 	p.runPods()
@@ -84,10 +87,9 @@ func TestTheWayFromFleet(t *testing.T) {
 	p.stage("Fleet's finalizers and marks are off", func(p *place) { p.unmarked() })
 	p.stage("what Fleet needs for the way back is left", func(p *place) { p.left() })
 	p.stage("Fleet's own agent is not deployed", func(p *place) {
-		b := p.object(p.hub, "fleet.cattle.io/v1alpha1", "Bundle", workspace, "fleet-agent-edge-1")
-		if text, _ := b.MarshalJSON(); !strings.Contains(string(text), "this is Rancher Fleet's own agent") {
-			p.Errorf("the Bundle does not say what it is: %s", text)
-		}
+		p.eventually("the Bundle says what it is", func() error {
+			return p.says("kubectl --context hub -n fleet-default get bundle fleet-agent-edge-1 -o yaml", "this is Rancher Fleet's own agent")
+		})
 		if bd := p.deployment("fleet-agent-edge-1"); bd.Spec.Sequence != 0 || bd.Spec.Deletion != nil {
 			p.Errorf("its BundleDeployment was written: %+v", bd.Spec)
 		}
@@ -206,9 +208,14 @@ func (p *place) oneCluster() {
 	if len(clusters.Items) != 1 || len(namespaces.Items) != 1 || namespaces.Items[0].Name != namespace() {
 		p.Fatalf("there are %d Clusters and %d cluster namespaces", len(clusters.Items), len(namespaces.Items))
 	}
-	if c := clusters.Items[0]; c.Status.Agent.LastSeen.Format("2006-01-02T15:04:05Z") == "2026-11-23T09:00:00Z" {
-		p.Error("the Cluster still tells when Fleet's agent was seen last")
-	}
+	p.eventually("the Cluster does not tell any more when Fleet's agent was seen last", func() error {
+		c := &fleet.Cluster{}
+		must(p.T, p.hub.client.Get(ctx, client.ObjectKeyFromObject(&clusters.Items[0]), c))
+		if c.Status.Agent.LastSeen.UTC().Format(time.RFC3339) == "2026-11-23T09:00:00Z" {
+			return errors.New("it still does")
+		}
+		return nil
+	})
 	if c := clusters.Items[0]; c.Spec.ClientID != "a-random-id-that-fleet-gave" || c.Labels["env"] != "production" || c.Status.Namespace != namespace() {
 		p.Errorf("the Cluster is %+v", c)
 	}
@@ -243,9 +250,13 @@ func (p *place) unmarked() {
 // left: Fleet's releases, credential and account.
 func (p *place) left() {
 	p.Helper()
-	if values := p.object(p.hub, "v1", "Secret", workspace, "old"); !metav1.IsControlledBy(values, p.object(p.hub, "fleet.cattle.io/v1alpha1", "ClusterRegistrationToken", workspace, "old")) {
-		p.Errorf("a token of Fleet's has no values of ours: %v", values.Object)
-	}
+	p.eventually("a token of Fleet's has values of ours", func() error {
+		values := p.object(p.hub, "v1", "Secret", workspace, "old")
+		if values == nil || !metav1.IsControlledBy(values, p.object(p.hub, "fleet.cattle.io/v1alpha1", "ClusterRegistrationToken", workspace, "old")) {
+			return fmt.Errorf("the Secret is %v", values)
+		}
+		return nil
+	})
 	for _, secret := range [][2]string{{"web", "sh.helm.release.v1.apps-web.v1"}, {"shop", "sh.helm.release.v1.shop.v1"}} {
 		if p.object(p.edge, "v1", "Secret", secret[0], secret[1]) == nil {
 			p.Errorf("release Secret %v is gone", secret)

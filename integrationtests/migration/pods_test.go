@@ -47,7 +47,7 @@ func (p *place) runPods() {
 func (p *pods) sync(ctx context.Context, where *side, name string) {
 	d := &appsv1.Deployment{}
 	err := where.client.Get(ctx, client.ObjectKey{Namespace: fleet.SystemNamespace, Name: name}, d)
-	wanted := err == nil && d.Status.ReadyReplicas > 0
+	wanted := err == nil && d.Status.ReadyReplicas > 0 && *d.Spec.Replicas > 0
 	process := p.running[name]
 	switch {
 	case client.IgnoreNotFound(err) != nil:
@@ -58,11 +58,23 @@ func (p *pods) sync(ctx context.Context, where *side, name string) {
 			return
 		}
 		p.running[name] = process
+		p.note(os.WriteFile(p.runs(name), nil, 0o600))
 	case !wanted && process != nil:
 		process.Stop()
 		delete(p.running, name)
+		p.note(os.Remove(p.runs(name)))
 	}
 }
+
+// note fails the test, which may go on meanwhile.
+func (p *pods) note(err error) {
+	if err != nil {
+		p.Error(err)
+	}
+}
+
+// runs is a file that is there while a program runs, for kubectl to look at.
+func (p *place) runs(name string) string { return filepath.Join(p.dir, name+".runs") }
 
 func ended(process *embedded.Process) bool {
 	select {

@@ -81,6 +81,18 @@ func (p *place) start(f *localfleet.Fleet, name string) *side {
 	return &side{c, config, client}
 }
 
+// kubectlScript is kubectl. A Pod goes after its program has ended, and so has to do what stands in for it here: who waits for the
+// end of our Pods waits for that, too.
+const kubectlScript = `#!/bin/sh
+'%s' "$@" || exit
+case "$*" in
+*--for=delete*name=flotilla-agent*) runs='%s' ;;
+*--for=delete*name=flotilla*) runs='%s' ;;
+*) exit 0 ;;
+esac
+while [ -e "$runs" ]; do sleep 0.1; done
+`
+
 // tools puts kubectl, flotilla, helm, and helm under the name of Fleet's agent, on the person's PATH.
 func (p *place) tools(programs string) {
 	p.Helper()
@@ -88,11 +100,13 @@ func (p *place) tools(programs string) {
 	must(p.T, err)
 	must(p.T, os.Mkdir(p.bin, 0o755))
 	for name, from := range map[string]string{
-		"kubectl": filepath.Join(programs, "kubectl"), "flotilla": filepath.Join(programs, "flotilla"),
-		"helm": strings.TrimSpace(string(helm)), "fleetagent": strings.TrimSpace(string(helm)),
+		"flotilla": filepath.Join(programs, "flotilla"),
+		"helm":     strings.TrimSpace(string(helm)), "fleetagent": strings.TrimSpace(string(helm)),
 	} {
 		must(p.T, os.Symlink(from, filepath.Join(p.bin, name)))
 	}
+	kubectl := fmt.Sprintf(kubectlScript, filepath.Join(programs, "kubectl"), p.runs("flotilla-agent"), p.runs("flotilla-controller"))
+	must(p.T, os.WriteFile(filepath.Join(p.bin, "kubectl"), []byte(kubectl), 0o755))
 	must(p.T, os.Symlink(filepath.Join(p.root, "charts"), filepath.Join(p.dir, "charts")))
 	p.env = []string{"PATH=" + p.bin + ":/usr/bin:/bin", "HOME=" + p.dir, "KUBECONFIG=" + filepath.Join(p.dir, "kubeconfig"), "TMPDIR=" + os.TempDir()}
 }

@@ -53,7 +53,7 @@ func TestThePrintedCommandsWork(t *testing.T) {
 	dir := filepath.Join(terminal.Folder(t), "de mo") // commands have to stand a blank in a path
 	p := terminal.New(t, "git", "sh")
 	running := p.Opens("/", demo(t, dir))
-	running.Says(ready, 3*time.Minute)
+	running.Says(ready, terminal.Patience)
 	if !strings.Contains(running.Output(), "The nodes are simulated") {
 		t.Error("the demo does not say that nodes are simulated")
 	}
@@ -66,7 +66,7 @@ func TestThePrintedCommandsWork(t *testing.T) {
 	t.Run("join a third cluster", func(t *testing.T) { joinAThird(p.In(t), commands["join"], commands["look"]) })
 	t.Run("Ctrl-C", func(t *testing.T) {
 		running.CtrlC()
-		if err := running.Ends(time.Minute); err != nil {
+		if err := running.Ends(terminal.Patience); err != nil {
 			t.Errorf("the demo ends with %v and says\n%s", err, running.Output())
 		}
 		terminal.NothingLeft(t, dir)
@@ -118,7 +118,7 @@ func joinAThird(p terminal.Person, commands, look []string) {
 		p.MustRun(c)
 	}
 	agent := p.Opens("/", commands[2])
-	agent.Says("joined as cluster fleet-default/third", time.Minute)
+	agent.Says("joined as cluster fleet-default/third", terminal.Patience)
 	deployments := strings.Replace(look[0], "gitrepos,bundles,bundledeployments", "bundledeployments -l fleet.cattle.io/cluster=third", 1)
 	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
 		out := p.MustRun(deployments)
@@ -131,7 +131,7 @@ func joinAThird(p terminal.Person, commands, look []string) {
 		}
 	}
 	agent.CtrlC()
-	agent.Ends(time.Minute)
+	agent.Ends(terminal.Patience)
 	terminal.NothingLeft(p.T, p.Tmp)
 	if strings.Contains(agent.Output(), "flotilla:") {
 		p.T.Errorf("join --local ends with an error:\n%s", agent.Output())
@@ -151,11 +151,11 @@ func TestOnceSaysWhatIsNotHealthy(t *testing.T) {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(examples, name)), 0o755))
 		must(t, os.WriteFile(filepath.Join(examples, name), []byte(text), 0o644))
 	}
-	out, err := terminal.New(t, "git", "sh").Runs("/", demo(t, dir, "--once", "--timeout 15s", "--examples", examples))
+	out, err := terminal.New(t, "git", "sh").Runs("/", demo(t, dir, "--once", "--timeout 25s", "--examples", examples))
 	if terminal.ExitCode(err) != 1 {
 		t.Errorf("it ends with %v", err)
 	}
-	_, last, found := strings.Cut(out, "after 15s not everything is Healthy:\n")
+	_, last, found := strings.Cut(out, "after 25s not everything is Healthy:\n")
 	if !found {
 		t.Fatalf("it does not say that not everything is Healthy:\n%s", out)
 	}
@@ -173,9 +173,9 @@ func TestOnceSaysWhatIsNotHealthy(t *testing.T) {
 func TestOnceThatIsEndedEarlyIsNoSuccess(t *testing.T) {
 	dir := filepath.Join(terminal.Folder(t), "demo")
 	running := terminal.New(t, "git", "sh").Opens("/", demo(t, dir, "--once"))
-	running.Says("installing the hub", time.Minute)
+	running.Says("installing the hub", terminal.Patience)
 	running.CtrlC()
-	if err := running.Ends(time.Minute); terminal.ExitCode(err) != 1 || !strings.Contains(running.Output(), "ended before everything was Healthy") {
+	if err := running.Ends(terminal.Patience); terminal.ExitCode(err) != 1 || !strings.Contains(running.Output(), "ended before everything was Healthy") {
 		t.Errorf("it ends with %v and says\n%s", err, running.Output())
 	}
 	terminal.NothingLeft(t, dir)

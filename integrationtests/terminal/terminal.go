@@ -24,6 +24,9 @@ env expand expr factor false fmt fold groups head hostid id install join link ln
 nohup nproc numfmt od paste pathchk pr printenv printf pwd readlink realpath rm rmdir seq sha1sum sha256sum sha512sum shuf sleep
 sort split stat stty sum sync tac tail tee test timeout touch tr true truncate tsort tty uname unexpand uniq unlink wc who whoami yes`
 
+// Patience is how long a command may take to get somewhere, on a machine that is busy with other tests.
+const Patience = 2 * time.Minute
+
 // Person is somebody at a machine.
 type Person struct {
 	T   *testing.T
@@ -177,9 +180,10 @@ func (p Person) Eventually(command string, texts ...string) time.Duration {
 		if missing == "" {
 			return time.Since(begin)
 		}
-		if time.Since(begin) > 90*time.Second {
+		if time.Since(begin) > Patience {
 			p.T.Fatalf("%s\ndoes not print %q but\n%s", command, missing, out)
 		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
@@ -190,7 +194,7 @@ func NothingLeft(t *testing.T, folder string) {
 		return
 	}
 	var left []string
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(Patience); ; time.Sleep(100 * time.Millisecond) {
 		if left = processes(t, folder); len(left) == 0 {
 			return
 		}

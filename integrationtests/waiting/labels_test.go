@@ -55,7 +55,7 @@ func labelled(w *world.World) {
 	}
 	apply(w, "apiVersion: fleet.cattle.io/v1alpha1\nkind: Schedule\nmetadata: {name: labelled, namespace: "+world.Workspace+", finalizers: ["+fleet.ScheduleFinalizer+
 		"]}\nspec: {schedule: \"0 0 3 * * ?\", duration: 1h, targets: {clusters: []}}\n")
-	w.Kubectl("hub", "-n", world.Workspace, "delete", "schedules.fleet.cattle.io", "labelled", "--timeout=60s")
+	w.Kubectl("hub", "-n", world.Workspace, "delete", "schedules.fleet.cattle.io", "labelled", "--timeout=2m")
 	if got := get(w, "gitrepos.fleet.cattle.io", "labelled", "{.spec.pollingInterval}"); got != "" {
 		w.T.Errorf("pollingInterval was written into the spec: %s", got)
 	}

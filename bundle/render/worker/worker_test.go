@@ -63,13 +63,18 @@ func parent() error {
 	}
 	c := p.idle[0]
 	go p.Render(context.Background(), chart(endless), nil)
+	awaitBusy(p)
+	fmt.Println(c.cmd.Process.Pid)
+	select {}
+}
+
+// awaitBusy waits until the only child renders.
+func awaitBusy(p *Pool) {
 	for busy := false; !busy; time.Sleep(time.Millisecond) {
 		p.mu.Lock()
 		busy = len(p.idle) == 0
 		p.mu.Unlock()
 	}
-	fmt.Println(c.cmd.Process.Pid)
-	select {}
 }
 
 // fenced tries what a library might.
@@ -267,7 +272,8 @@ func TestCallerCanGiveUp(t *testing.T) {
 			waiting <- err
 		}()
 	}
-	time.AfterFunc(200*time.Millisecond, cancel)
+	awaitBusy(p)
+	cancel()
 	for range 2 {
 		if err := <-waiting; !errors.Is(err, context.Canceled) {
 			t.Error(err)
@@ -328,7 +334,10 @@ func TestKilledFromOutsideIsACrash(t *testing.T) {
 	p := pool(t, 1, time.Minute)
 	mustRender(t, p, "a")
 	c := p.idle[0]
-	time.AfterFunc(200*time.Millisecond, func() { _ = c.cmd.Process.Kill() })
+	go func() {
+		awaitBusy(p)
+		_ = c.cmd.Process.Kill()
+	}()
 	_, err := p.Render(t.Context(), chart(endless), nil)
 	var e *render.Error
 	if !errors.As(err, &e) || e.Reason != render.ReasonCrashed {
@@ -367,7 +376,7 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	must(t, err)
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for syscall.Kill(pid, 0) == nil && !zombie(pid) {
 		if time.Now().After(deadline) {
 			t.Fatalf("child %d lives on", pid)

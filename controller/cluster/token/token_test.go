@@ -146,7 +146,7 @@ func (w *world) authenticates(bound string) bool {
 // wantDead waits until the API server, which remembers its answers for a while, knows a bound token no more.
 func (w *world) wantDead(bound, otherwise string) {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); w.authenticates(bound); {
+	for deadline := time.Now().Add(time.Minute); w.authenticates(bound); {
 		if time.Now().After(deadline) {
 			w.t.Fatal(otherwise)
 		}

@@ -107,6 +107,7 @@ func tokenReason(t *testing.T, ws, name string) string {
 
 // A cluster that is known is handed to another key by a person only.
 func TestTakingOver(t *testing.T) {
+	t.Parallel()
 	ws := workspace(t)
 	v := newToken(t, ws, "join", fleet.ClusterRegistrationTokenSpec{})
 

@@ -59,9 +59,10 @@ func TestGroupsFollowTheirClusters(t *testing.T) {
 	v := newToken(t, ws, "join", fleet.ClusterRegistrationTokenSpec{})
 	a := newJoiner(t, v, "a").named("a").labelled(map[string]string{"env": "production"}).join()
 	newJoiner(t, v, "b").named("b").join()
-	renew(t, as(t, a.Token), a.ClusterNamespace, "a")
+	end := alive(t, as(t, a.Token), a.ClusterNamespace)
 	shows("production", "1/1", "")
 	shows("all", "1/2 (b)", "WaitCheckIn(1) [Cluster "+ws+"/b: ")
+	end()
 
 	b := get(t, ws, "b", &fleet.Cluster{})
 	before := b.DeepCopy()

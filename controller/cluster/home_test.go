@@ -133,6 +133,7 @@ func TestFieldsThatDescribeTheAgentAreNamedWhereTheyHaveNoEffect(t *testing.T) {
 
 // Deleting a Cluster ends its agent's access. Nothing that was deployed is ordered away.
 func TestDeletingAClusterRevokes(t *testing.T) {
+	t.Parallel()
 	ws := workspace(t)
 	v := newToken(t, ws, "join", fleet.ClusterRegistrationTokenSpec{})
 	j := newJoiner(t, v, "edge").named("edge")

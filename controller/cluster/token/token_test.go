@@ -90,6 +90,7 @@ type world struct {
 
 func newWorld(t *testing.T, spec fleet.ClusterRegistrationTokenSpec) *world {
 	t.Helper()
+	t.Parallel() // most wait for the API server to forget a token
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "ws-"}}
 	must(t, hub.Create(t.Context(), ns))
 	token := &fleet.ClusterRegistrationToken{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: "join"}, Spec: spec}

@@ -27,7 +27,8 @@ func TestANodeIsNeverMadeNorDeleted(t *testing.T) {
 		t.Fatal("a Node was made")
 	}
 
-	made := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"theirs": "stays"}}}
+	// No Pod of another test may come to it: it would go with it.
+	made := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"theirs": "stays"}}, Spec: corev1.NodeSpec{Unschedulable: true}}
 	w.must(w.edge.Create(w.ctx, made))
 	t.Cleanup(func() { w.must(client.IgnoreNotFound(w.edge.Delete(w.ctx, made))) })
 	w.healthy("labels")

@@ -17,6 +17,7 @@ import (
 // A person holds, resumes and approves with the command line; the commands that end what is held are taken from what the
 // hub and the tool print.
 func TestAPersonSteers(t *testing.T) {
+	t.Parallel()
 	w := fleetOf(t, "a", "b")
 	w.Settled("fleet-app")
 	for _, row := range []struct {

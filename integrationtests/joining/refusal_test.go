@@ -18,6 +18,7 @@ import (
 // What the hub refuses is told on the hub, and by the agent with what to do. An agent that waits joins by itself once a
 // person, or a rule, says yes.
 func TestRefusalsAndApproval(t *testing.T) {
+	t.Parallel()
 	w := fleetOf(t)
 	for _, name := range []string{"outsider", "ruled"} {
 		w.StartCluster(name)

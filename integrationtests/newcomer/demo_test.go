@@ -50,6 +50,7 @@ func printed(t *testing.T, output string) map[string][]string {
 
 // A newcomer runs the demo, and everything that it prints.
 func TestThePrintedCommandsWork(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(terminal.Folder(t), "de mo") // commands have to stand a blank in a path
 	p := terminal.New(t, "git", "sh")
 	running := p.Opens("/", demo(t, dir))
@@ -140,6 +141,7 @@ func joinAThird(p terminal.Person, commands, look []string) {
 
 // What does not get Healthy is named, with a code for scripts.
 func TestOnceSaysWhatIsNotHealthy(t *testing.T) {
+	t.Parallel()
 	home := terminal.Folder(t)
 	examples, dir := filepath.Join(home, "examples"), filepath.Join(home, "demo")
 	for name, text := range map[string]string{
@@ -171,6 +173,7 @@ func TestOnceSaysWhatIsNotHealthy(t *testing.T) {
 }
 
 func TestOnceThatIsEndedEarlyIsNoSuccess(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(terminal.Folder(t), "demo")
 	running := terminal.New(t, "git", "sh").Opens("/", demo(t, dir, "--once"))
 	running.Says("installing the hub", terminal.Patience)

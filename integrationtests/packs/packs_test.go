@@ -12,6 +12,8 @@ var proofs = []struct {
 	prove func(w *World)
 }{
 	{"World", theWorld},
+	{"Submariner", submariner},
+	{"SharedServices", sharedServices},
 }
 
 func TestPacks(t *testing.T) {

@@ -162,6 +162,19 @@ func (w *World) Label(cluster, key, value string) {
 	w.Check(w.Hub.Client.Patch(context.Background(), c, client.MergeFrom(before)))
 }
 
+// Annotate puts an annotation on a Cluster on the hub.
+func (w *World) Annotate(cluster, key, value string) {
+	w.T.Helper()
+	c := &fleet.Cluster{}
+	w.Check(w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: cluster}, c))
+	before := c.DeepCopy()
+	if c.Annotations == nil {
+		c.Annotations = map[string]string{}
+	}
+	c.Annotations[key] = value
+	w.Check(w.Hub.Client.Patch(context.Background(), c, client.MergeFrom(before)))
+}
+
 // Reads reads an object of a member by its name.
 func (w *World) Reads(cluster string, o client.Object) error {
 	return w.account(cluster, reader).client.Get(context.Background(), client.ObjectKeyFromObject(o), o)

@@ -14,6 +14,7 @@ var proofs = []struct {
 	{"World", theWorld},
 	{"Submariner", submariner},
 	{"SharedServices", sharedServices},
+	{"Istio", istio},
 }
 
 func TestPacks(t *testing.T) {

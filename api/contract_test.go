@@ -29,7 +29,9 @@ var shared = map[string]string{
 		diff{comparePatches[]{apiVersion kind name namespace jsonPointers[] operations[]{op path value}}}
 		keepResources:b deleteNamespace:b deleteCRDResources:b ignore{conditions[]:m}
 		@correctDrift namespaceLabels:m namespaceAnnotations:m downstreamResources[]{kind name}
-		overwrites[]{name namespace kind} allowedTargetNamespaceSelector:k8s`,
+		overwrites[]{name namespace kind} allowedTargetNamespaceSelector:k8s
+		+ health{rules[]{group kind healthy ready failed message} probes[]{name http{url status:i} tcp{address} job{namespace name}
+			object{@object} value interval timeout failureThreshold:i}}`,
 	"correctDrift": `correctDrift{enabled:b force:b keepFailHistory:b}`,
 	"pick":         `name clusterName clusterSelector:k8s clusterGroup clusterGroupSelector:k8s`,
 	"dependsOn":    `dependsOn[]{name selector:k8s acceptedStates[]}`,
@@ -46,7 +48,7 @@ var shared = map[string]string{
 	"looked":     `@object labelSelector:k8s`,
 	"conditions": `conditions[]{type status reason message lastUpdateTime lastTransitionTime}`,
 	"summary": `summary{ready:i desiredReady:i notReady:i waitApplied:i errApplied:i outOfSync:i modified:i pending:i
-		nonReadyResources[]{name bundleState message @modifiedStatus @nonReadyStatus} + unknown:i}`,
+		nonReadyResources[]{name bundleState message @modifiedStatus @nonReadyStatus} + unknown:i unverified:i}`,
 	"modifiedStatus": `modifiedStatus[]{kind apiVersion namespace name missing:b exist:b delete:b patch}`,
 	"nonReadyStatus": `nonReadyStatus[]{uid kind apiVersion namespace name summary{state error:b transitioning:b message[]}}`,
 	"counts":         `ready:i desiredReady:i waitApplied:i modified:i orphaned:i missing:i unknown:i notReady:i`,

@@ -299,6 +299,8 @@ type BundleSummary struct {
 	Pending int `json:"pending,omitempty"`
 	// Unknown counts deployments on clusters that are lost. Flotilla.
 	Unknown int `json:"unknown,omitempty"`
+	// Unverified counts those of the Ready deployments that are not Healthy yet. Flotilla.
+	Unverified int `json:"unverified,omitempty"`
 	// DesiredReady counts all deployments.
 	// +optional
 	DesiredReady int `json:"desiredReady"`

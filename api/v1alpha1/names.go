@@ -280,6 +280,9 @@ const (
 	ReasonOffSchedule = "OffSchedule"
 )
 
+// ReasonNotVerified of condition Ready, which is True: all is there, and something does not do its work yet. Flotilla.
+const ReasonNotVerified = "NotVerified"
+
 // ReasonContentMissing of conditions Pulled and Rendered: a Content was deleted or damaged; the hub makes it again. Flotilla.
 const ReasonContentMissing = "ContentMissing"
 

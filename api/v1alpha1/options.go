@@ -77,6 +77,9 @@ type BundleDeploymentOptions struct {
 	// AllowedTargetNamespaceSelector restricts the namespaces to deploy into by their labels. Internal: from GitRepoRestriction.
 	// +nullable
 	AllowedTargetNamespaceSelector *metav1.LabelSelector `json:"allowedTargetNamespaceSelector,omitempty"`
+
+	// Health says how it is told whether objects do their work. Flotilla.
+	Health *HealthOptions `json:"health,omitempty"`
 }
 
 // YAMLOptions are options for bundles of plain manifests.

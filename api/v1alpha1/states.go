@@ -47,7 +47,7 @@ type Health string
 const (
 	// HealthHealthy: at the wanted revision, all objects ready, no drift. The word stands in no other column.
 	HealthHealthy Health = "Healthy"
-	// HealthProgressing: on its way to the wanted revision, or its objects not ready yet.
+	// HealthProgressing: on its way to the wanted revision, or its objects not ready or not verified yet.
 	HealthProgressing Health = "Progressing"
 	// HealthFailed: could not be deployed, or an object failed.
 	HealthFailed Health = "Failed"

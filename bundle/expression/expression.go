@@ -62,6 +62,24 @@ func environment(names []string) (*cel.Env, error) {
 
 // Compile reads an expression over the given names. Its error tells the column and what is wrong.
 func Compile(source string, names ...string) (*Expression, error) {
+	return compile(source, names, nil)
+}
+
+// CompileBool reads an expression that gives true or false.
+func CompileBool(source string, names ...string) (*Expression, error) {
+	return compile(source, names, cel.BoolType)
+}
+
+// CompileText reads an expression that gives text.
+func CompileText(source string, names ...string) (*Expression, error) {
+	return compile(source, names, cel.StringType)
+}
+
+// in words, what an expression of a type gives
+var wanted = map[*cel.Type]string{cel.BoolType: "true or false", cel.StringType: "text"}
+
+// compile reads an expression; with a type, one that can give another is refused where that can be told from the text.
+func compile(source string, names []string, gives *cel.Type) (*Expression, error) {
 	if len(source) > MaxSource {
 		return nil, fmt.Errorf("it has %d bytes, and at most %d are allowed", len(source), MaxSource)
 	}
@@ -72,6 +90,9 @@ func Compile(source string, names ...string) (*Expression, error) {
 	ast, issues := env.Compile(source)
 	if issues.Err() != nil {
 		return nil, explain(issues, names)
+	}
+	if t := ast.OutputType(); gives != nil && !t.IsEquivalentType(gives) && !t.IsEquivalentType(cel.DynType) {
+		return nil, fmt.Errorf("it gives %s, and has to give %s", t, wanted[gives])
 	}
 	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost), cel.InterruptCheckFrequency(100))
 	if err != nil {
@@ -122,6 +143,26 @@ func (e *Expression) Value(ctx context.Context, see map[string]any) (any, error)
 		return nil, fmt.Errorf("it gives %d bytes, and at most %d are handed over", len(data), MaxValue)
 	}
 	return value, nil
+}
+
+// Bool evaluates an expression that gives true or false.
+func (e *Expression) Bool(ctx context.Context, see map[string]any) (bool, error) {
+	value, err := e.Value(ctx, see)
+	yes, ok := value.(bool)
+	if err == nil && !ok {
+		err = errors.New("it gives no true or false")
+	}
+	return yes, err
+}
+
+// Text evaluates an expression that gives text.
+func (e *Expression) Text(ctx context.Context, see map[string]any) (string, error) {
+	value, err := e.Value(ctx, see)
+	text, ok := value.(string)
+	if err == nil && !ok {
+		err = errors.New("it gives no text")
+	}
+	return text, err
 }
 
 // hide keeps values out of an error: the library quotes what it could not convert.

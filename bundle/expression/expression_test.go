@@ -95,3 +95,42 @@ func TestMistakes(t *testing.T) {
 		})
 	}
 }
+
+func TestAnExpressionGivesWhatItHasTo(t *testing.T) {
+	t.Parallel()
+	asBool := func(source string, see map[string]any) (any, error) {
+		e, err := CompileBool(source, Self)
+		if err != nil {
+			return nil, err
+		}
+		return e.Bool(t.Context(), see)
+	}
+	asText := func(source string, see map[string]any) (any, error) {
+		e, err := CompileText(source, Self)
+		if err != nil {
+			return nil, err
+		}
+		return e.Text(t.Context(), see)
+	}
+	for _, c := range []struct {
+		rule, source string
+		as           func(string, map[string]any) (any, error)
+		want         any
+		fails        string
+	}{
+		{"yes is yes", `self.b`, asBool, true, ""},
+		{"text is text", `self.a`, asText, "x", ""},
+		{"text where yes or no is wanted is told at once", `'a'`, asBool, nil, `it gives string, and has to give true or false`},
+		{"a number where text is wanted is told at once", `1`, asText, nil, `it gives int, and has to give text`},
+		{"what cannot be known before is told when it comes", `self.a`, asBool, nil, `it gives no true or false`},
+		{"the same for text", `self.b`, asText, nil, `it gives no text`},
+		{"what is not there is told as such", `self.c`, asBool, nil, `there is no "c" yet`},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			got, err := c.as(c.source, map[string]any{Self: map[string]any{"a": "x", "b": true}})
+			if c.fails == "" && (err != nil || got != c.want) || c.fails != "" && (err == nil || err.Error() != c.fails) {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+}

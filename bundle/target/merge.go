@@ -61,6 +61,11 @@ func (m *merge) add(from string, o *v1alpha1.BundleDeploymentOptions) {
 		keyed(m, from, ".ignore.conditions", &m.options.IgnoreOptions.Conditions, o.IgnoreOptions.Conditions,
 			func(map[string]string) string { return "" })
 	}
+	if o.Health != nil {
+		m.options.Health = orNew(m.options.Health)
+		keyed(m, from, ".health.rules", &m.options.Health.Rules, o.Health.Rules, func(r v1alpha1.HealthRule) string { return r.Kind + "." + r.Group })
+		keyed(m, from, ".health.probes", &m.options.Health.Probes, o.Health.Probes, func(p v1alpha1.HealthProbe) string { return p.Name })
+	}
 	if o.Helm != nil {
 		m.options.Helm = orNew(m.options.Helm)
 		m.addHelm(from, m.options.Helm, o.Helm)

@@ -218,6 +218,18 @@ func fields() []field {
 			o.IgnoreOptions = &v1alpha1.IgnoreOptions{Conditions: []map[string]string{{"type": place}}}
 		},
 			func(o *options) any { return len(o.IgnoreOptions.Conditions) }, func(in []string) any { return len(in) }, eachAt("ignore.conditions")},
+		{"a rule of health is replaced by kind", func(o *options, place string) {
+			o.Health = orNew(o.Health)
+			o.Health.Rules = []v1alpha1.HealthRule{{Group: "example.com", Kind: "Thing", Healthy: place}}
+		}, func(o *options) any { return o.Health.Rules[0].Healthy }, last, lastAt("health.rules[0]")},
+		{"rules of health for other kinds add up", func(o *options, place string) {
+			o.Health = orNew(o.Health)
+			o.Health.Rules = []v1alpha1.HealthRule{{Group: place, Kind: "Thing"}}
+		}, func(o *options) any { return len(o.Health.Rules) }, func(in []string) any { return len(in) }, eachAt("health.rules")},
+		{"a probe is replaced by name", func(o *options, place string) {
+			o.Health = orNew(o.Health)
+			o.Health.Probes = []v1alpha1.HealthProbe{{Name: "api", Value: place}}
+		}, func(o *options) any { return o.Health.Probes[0].Value }, last, lastAt("health.probes[0]")},
 	}
 }
 
@@ -226,7 +238,7 @@ func TestEveryOptionHasARow(t *testing.T) {
 	told := []string{ // by other tests, or not options of a place
 		"overwrites", "allowedTargetNamespaceSelector", "deleteNamespace", "deleteCRDResources", // TestMergeRules
 		"helm.values", "helm.valuesFrom", "helm.templateValues", "helm.valuesFiles", // in rows of several names; files are values by then
-		"yaml.overlays", "kustomize.patches", "kustomize.images", "kustomize.replicas", "diff.comparePatches", "downstreamResources", "ignore.conditions",
+		"yaml.overlays", "kustomize.patches", "kustomize.images", "kustomize.replicas", "diff.comparePatches", "downstreamResources", "ignore.conditions", "health.rules", "health.probes",
 	}
 	for _, f := range fields() {
 		told = append(told, f.name)
@@ -237,7 +249,7 @@ func TestEveryOptionHasARow(t *testing.T) {
 			name, _, _ := strings.Cut(o.Field(i).Tag.Get("json"), ",")
 			inner := o.Field(i).Type
 			switch {
-			case slices.Contains([]string{"helm", "yaml", "kustomize", "diff", "ignore"}, name):
+			case slices.Contains([]string{"helm", "yaml", "kustomize", "diff", "ignore", "health"}, name):
 				walk(path+name+".", inner.Elem())
 			case !slices.Contains(told, path+name):
 				t.Errorf("no row tells how %s merges", path+name)

@@ -15,7 +15,7 @@ import (
 // NotServed fails the test: a new one must not be dropped in silence.
 var served = strings.Fields(`
 	YAML Kustomize DefaultNamespace TargetNamespace ServiceAccount CreateNamespace ForceSyncGeneration KeepResources NamespaceLabels
-	NamespaceAnnotations DeleteCRDResources Overwrites Diff IgnoreOptions DeleteNamespace DownstreamResources AllowedTargetNamespaceSelector
+	NamespaceAnnotations DeleteCRDResources Overwrites Diff IgnoreOptions DeleteNamespace DownstreamResources AllowedTargetNamespaceSelector Health
 	DependsOn Paused Resources TargetCustomizationMode Targets TargetRestrictions ContentsID ValuesHash Outputs Inputs
 	Helm.Chart Helm.Repo Helm.ValuesFiles Helm.ReleaseName Helm.Version Helm.Values Helm.ValuesFrom Helm.TemplateValues Helm.Force Helm.TimeoutSeconds Helm.WaitForJobs Helm.Atomic Helm.TakeOwnership Helm.MaxHistory
 	Helm.DisablePreProcess Helm.DisableDNS Helm.SkipSchemaValidation Helm.DisableDependencyUpdate

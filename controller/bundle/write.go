@@ -380,9 +380,9 @@ func withoutValues(o fleet.BundleDeploymentOptions) fleet.BundleDeploymentOption
 	return out
 }
 
-// DeploymentID is Fleet's: the objects, and a hash of the options without diff and correctDrift.
+// DeploymentID is Fleet's: the objects, and a hash of the options without diff, correctDrift and health.
 func DeploymentID(manifest string, o fleet.BundleDeploymentOptions) string {
-	o.Diff, o.CorrectDrift = nil, nil
+	o.Diff, o.CorrectDrift, o.Health = nil, nil, nil
 	data, err := json.Marshal(o)
 	if err != nil {
 		return manifest

@@ -23,6 +23,7 @@ func TestDeploymentIDIsFleets(t *testing.T) {
 		{"forceSyncGeneration has another", "s-1", func(o *options) { o.ForceSyncGeneration = 1 }, false},
 		{"diff does not count", "s-1", func(o *options) { o.Diff = &fleet.DiffOptions{ComparePatches: []fleet.ComparePatch{{Name: "a"}}} }, true},
 		{"correctDrift does not count", "s-1", func(o *options) { o.CorrectDrift = &fleet.CorrectDrift{Enabled: true} }, true},
+		{"how health is told does not count", "s-1", func(o *options) { o.Health = &fleet.HealthOptions{Rules: []fleet.HealthRule{{Kind: "Thing"}}} }, true},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			o := base

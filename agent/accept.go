@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"flotilla.io/flotilla/agent/apply"
+	"flotilla.io/flotilla/agent/health"
 	"flotilla.io/flotilla/agent/hooks"
 	"flotilla.io/flotilla/agent/others"
 	"flotilla.io/flotilla/agent/plan"
@@ -224,7 +226,7 @@ func (e *engine) want(d *deployment, entries []layer.Entry) {
 	d.origin, d.misfit = map[layer.Key]layer.Key{}, nil
 	options := d.record.Target().Options
 	place, owner := apply.PlacementOf(options), d.owner()
-	d.rules = others.New(options, scalers(entries, place))
+	d.rules, d.judge = others.New(options, scalers(entries, place)), health.New(options)
 	seen := map[layer.Key]bool{}
 	var maybe []plan.Wanted // what cannot be placed now might still be one of these
 	entries, d.hooks = hooks.Split(rendering.Objects(entries))
@@ -243,6 +245,7 @@ func (e *engine) want(d *deployment, entries []layer.Entry) {
 		}
 		seen[w.Key] = true
 		w.Digest = plan.Under(w.Digest, d.rules.Digest(w.Key))
+		w.Judged = d.judge.Judges(schema.GroupKind{Group: w.Key.Group, Kind: w.Key.Kind}, decoded(entry))
 		d.wanted = append(d.wanted, w)
 		if w.Key != entry.Key {
 			d.origin[w.Key] = entry.Key
@@ -252,6 +255,17 @@ func (e *engine) want(d *deployment, entries []layer.Entry) {
 	d.tidy()
 	d.opened = len(d.misfit) == 0 // what cannot be placed is tried anew in each pass
 	e.wake(e.claims.Want(d.name, append(maybe, d.wanted...))...)
+}
+
+// decoded reads an entry where it has to be looked at; nil if it cannot be.
+func decoded(entry layer.Entry) func() *unstructured.Unstructured {
+	return func() *unstructured.Unstructured {
+		u := &unstructured.Unstructured{}
+		if u.UnmarshalJSON(entry.Object) != nil {
+			return nil
+		}
+		return u
+	}
 }
 
 // scalers are the autoscalers among the entries, where they end up: what they scale is theirs to scale.

@@ -33,13 +33,7 @@ type batch struct {
 }
 
 // wanted finds what is wanted of a key.
-func (b *batch) wanted(key layer.Key) (plan.Wanted, bool) {
-	i, ok := slices.BinarySearchFunc(b.deployment.wanted, key, func(w plan.Wanted, k layer.Key) int { return w.Key.Compare(k) })
-	if !ok {
-		return plan.Wanted{}, false
-	}
-	return b.deployment.wanted[i], true
-}
+func (b *batch) wanted(key layer.Key) (plan.Wanted, bool) { return b.deployment.wants(key) }
 
 // object makes the object to send.
 func (b *batch) object(ctx context.Context, key layer.Key) (*unstructured.Unstructured, error) {
@@ -173,7 +167,7 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 	defer b.mu.Unlock()
 	d.inv[w.Key] = result.Item(w)
 	d.fresh[w.Key] = freshFrom(result)
-	d.noteRead(w.Key, result.Object, true)
+	d.noteRead(ctx, w.Key, result.Object, true)
 	delete(d.looked, w.Key)
 	d.resent[w.Key] = d.again()
 	delete(d.drift, w.Key)

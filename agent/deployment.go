@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"flotilla.io/flotilla/agent/health"
 	"flotilla.io/flotilla/agent/hooks"
 	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/agent/others"
@@ -40,6 +42,7 @@ type deployment struct {
 	origin map[layer.Key]layer.Key // of wanted objects, where the layer has them under another namespace
 	misfit []error                 // objects that cannot be placed on this cluster, so far
 	rules  others.Rules            // what of the wanted objects is left to others
+	judge  *health.Rules           // how they are
 	hooks  []hooks.Hook
 
 	carried []layer.Entry      // the opened layers, within one pass
@@ -86,10 +89,19 @@ type inbox struct {
 
 func newDeployment(name string) *deployment {
 	return &deployment{
-		name: name, record: store.Record{Name: name}, inv: inventory.Inventory{},
+		name: name, record: store.Record{Name: name}, inv: inventory.Inventory{}, judge: &health.Rules{},
 		fresh: map[layer.Key]fresh{}, looked: map[layer.Key]string{}, resent: map[layer.Key]bool{},
 		drift: map[layer.Key]drifted{}, reads: map[layer.Key]*reading{},
 	}
+}
+
+// wants finds what is wanted of a key.
+func (d *deployment) wants(key layer.Key) (plan.Wanted, bool) {
+	i, ok := slices.BinarySearchFunc(d.wanted, key, func(w plan.Wanted, k layer.Key) int { return w.Key.Compare(k) })
+	if !ok {
+		return plan.Wanted{}, false
+	}
+	return d.wanted[i], true
 }
 
 func (d *deployment) post(change func(*inbox)) {

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"flotilla.io/flotilla/agent/apply"
-	"flotilla.io/flotilla/agent/health"
 	"flotilla.io/flotilla/agent/hooks"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/store"
@@ -137,7 +136,7 @@ func (b *batch) hooksAfter(ctx context.Context) []error {
 
 func (d *deployment) unready() (layer.Key, bool) {
 	for _, w := range d.wanted {
-		if r := d.reads[w.Key]; health.HasRule(w.Key) && (r == nil || r.verdict.State != health.Ready) {
+		if r := d.reads[w.Key]; w.Judged && (r == nil || r.verdict.Behind()) {
 			return w.Key, true
 		}
 	}

@@ -100,7 +100,7 @@ func (b *batch) look(ctx context.Context, steps []plan.Step) {
 			found, err := b.lookAt(ctx, s.Key)
 			mu.Lock()
 			defer mu.Unlock()
-			b.judge(s.Key, found, err)
+			b.judge(ctx, s.Key, found, err)
 			return nil
 		})
 	}
@@ -116,7 +116,7 @@ func (b *batch) lookAt(ctx context.Context, key layer.Key) (drift.Finding, error
 }
 
 // judge remembers what a look found.
-func (b *batch) judge(key layer.Key, found drift.Finding, err error) {
+func (b *batch) judge(ctx context.Context, key layer.Key, found drift.Finding, err error) {
 	d := b.deployment
 	if err != nil {
 		b.engine.log.Info("a look at an object that moved failed; it is tried again", "bundle", d.name, "object", key.String(), "error", err)
@@ -141,7 +141,7 @@ func (b *batch) judge(key layer.Key, found drift.Finding, err error) {
 		item.Digest = w.Digest
 		d.inv[key] = item
 	}
-	d.noteRead(key, found.Live, false)
+	d.noteRead(ctx, key, found.Live, false)
 	switch {
 	case now.open:
 		d.drift[key] = now

@@ -168,8 +168,7 @@ func TestForceSyncGenerationDeploysAgain(t *testing.T) {
 func TestIgnoredConditionsDoNotCount(t *testing.T) {
 	w := newWorldAlone(t)
 	w.startAgent()
-	crd := "\n---\n" + stays[strings.Index(stays, "apiVersion: apiextensions"):]
-	w.deploy("web", crd+thing)
+	w.deploy("web", definition+thing)
 	w.healthy("web")
 	w.kubectl("", "patch", "things."+w.app+".example.com", "thing", "--type=merge", "-p",
 		`{"status":{"conditions":[{"type":"Ready","status":"False","reason":"Never","message":"m"},{"type":"Stalled","status":"True","reason":"Old"}]}}`)

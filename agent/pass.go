@@ -150,6 +150,9 @@ func (e *engine) converge(ctx context.Context, d *deployment) error {
 	if at, _ := e.membership(); d.defined && at.poke != nil {
 		at.poke()
 	}
+	if d.defined {
+		e.wakeAll() // some bundle may wait for these kinds
+	}
 	if len(d.misfit) > 0 && d.defined {
 		if err = e.open(ctx, d); err == nil {
 			err = e.step(ctx, d)

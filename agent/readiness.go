@@ -36,11 +36,11 @@ type reading struct {
 }
 
 // noteRead takes the readiness from an object that was read, or answered, anyway.
-func (d *deployment) noteRead(key layer.Key, live *unstructured.Unstructured, applied bool) {
-	if live == nil || !health.HasRule(key) {
+func (d *deployment) noteRead(ctx context.Context, key layer.Key, live *unstructured.Unstructured, applied bool) {
+	if w, ok := d.wants(key); live == nil || !ok || !w.Judged {
 		return
 	}
-	verdict := health.Assess(live, d.ignored())
+	verdict := d.judge.Assess(ctx, live)
 	if verdict.State == health.Ready && waitsForJobs(d.record.Target().Options) {
 		verdict = health.Complete(live)
 	}
@@ -62,18 +62,11 @@ func (d *deployment) noteRead(key layer.Key, live *unstructured.Unstructured, ap
 
 // readsOtherwise tells whether what was read of the same objects would be judged in another way.
 func readsOtherwise(before, after v1alpha1.BundleDeploymentOptions) bool {
-	return !equal(before.IgnoreOptions, after.IgnoreOptions) || waitsForJobs(before) != waitsForJobs(after)
+	return !equal(before.IgnoreOptions, after.IgnoreOptions) || !equal(before.Health, after.Health) || waitsForJobs(before) != waitsForJobs(after)
 }
 
 func waitsForJobs(o v1alpha1.BundleDeploymentOptions) bool {
 	return o.Helm != nil && o.Helm.WaitForJobs
-}
-
-func (d *deployment) ignored() []map[string]string {
-	if o := d.record.Target().Options.IgnoreOptions; o != nil {
-		return o.Conditions
-	}
-	return nil
 }
 
 // read reads those objects whose kind has a rule and whose resourceVersion moved, when it is time for each.
@@ -85,7 +78,7 @@ func (e *engine) read(ctx context.Context, d *deployment) {
 	now := time.Now()
 	for _, w := range d.wanted {
 		item, known := d.inv[w.Key]
-		if !known || item.UID == "" || !health.HasRule(w.Key) || d.absent(w.Key) {
+		if !known || item.UID == "" || !w.Judged || d.absent(w.Key) {
 			continue
 		}
 		if when, needed := e.readAt(d, w.Key, item.Version, now); needed {
@@ -107,7 +100,7 @@ func (e *engine) read(ctx context.Context, d *deployment) {
 	}
 	group.Wait()
 	for i, key := range due {
-		d.noteRead(key, lives[i], false)
+		d.noteRead(ctx, key, lives[i], false)
 	}
 }
 

@@ -116,7 +116,7 @@ func newer(order, written *v1alpha1.BundleDeployment) *v1alpha1.BundleDeployment
 
 // urgent tells whether people wait for this news: the word changes, or what is on the cluster does.
 func urgent(before, after v1alpha1.BundleDeploymentStatus) bool {
-	return before.Health != after.Health || before.AppliedDeploymentID != after.AppliedDeploymentID ||
+	return before.Health != after.Health || before.Ready != after.Ready || before.AppliedDeploymentID != after.AppliedDeploymentID ||
 		before.Deletion != after.Deletion || before.ObservedSequence > after.ObservedSequence ||
 		(before.Hold == nil) != (after.Hold == nil) || !equality.Semantic.DeepEqual(before.Outputs, after.Outputs)
 }
@@ -169,7 +169,7 @@ func (d *deployment) objects(f *report.Facts) {
 		if found := d.drift[w.Key]; found.open {
 			o.Missing, o.Replaced, o.Fields, o.Fight = found.Missing, found.Replaced, found.Fields, cmp.Or(found.failed, found.fighter)
 		}
-		if health.HasRule(w.Key) && item.UID != "" {
+		if w.Judged && item.UID != "" {
 			r := d.reads[w.Key]
 			switch {
 			case r != nil:
@@ -227,7 +227,7 @@ func (e *engine) settled(ctx context.Context, d *deployment, f report.Facts) {
 	if d.hold == nil && d.record.GivenUp == "" && f.Ready() {
 		next.Good, next.GoodRevision = d.record.ID(), d.record.Revision
 	}
-	ready := d.applied && d.hold == nil && f.Health() == v1alpha1.HealthHealthy
+	ready := d.applied && d.hold == nil && f.AsWanted()
 	if ready {
 		next.Previous = nil
 	}

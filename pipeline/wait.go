@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"flotilla.io/flotilla/agent/health"
 	"flotilla.io/flotilla/bundle/layer"
@@ -50,14 +51,11 @@ func first(list []string, few int) string {
 
 // waits names the objects that are not ready, and why.
 func (r *run) waits(ctx context.Context, jobs bool) (waits []string, err error) {
-	var ignore []map[string]string
-	if o := r.Object.Spec.Options.IgnoreOptions; o != nil {
-		ignore = o.Conditions
-	}
+	rules := health.New(r.Object.Spec.Options)
 	for _, u := range r.objects {
 		gvk := u.GroupVersionKind()
 		key := layer.Key{Group: gvk.Group, Kind: gvk.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
-		if !health.HasRule(key) {
+		if !rules.Judges(gvk.GroupKind(), func() *unstructured.Unstructured { return u }) {
 			continue
 		}
 		kind, err := r.tenant.Kinds.Of(gvk)
@@ -72,11 +70,11 @@ func (r *run) waits(ctx context.Context, jobs bool) (waits []string, err error) 
 		if err != nil {
 			return append(waits, err.Error()), err
 		}
-		verdict := health.Assess(live, ignore)
+		verdict := rules.Assess(ctx, live)
 		if verdict.State == health.Ready && jobs {
 			verdict = health.Complete(live)
 		}
-		if verdict.State != health.Ready {
+		if verdict.Behind() {
 			waits = append(waits, fmt.Sprintf("%s: %s", key, verdict.Message))
 		}
 	}

@@ -24,6 +24,7 @@ type Wanted struct {
 	Key     layer.Key // with the namespace that the object ends up in
 	Version string    // its API version
 	Digest  string    // see Digest and Under
+	Judged  bool      // it may be anything but ready once it is applied, so it has to be read
 }
 
 // Digest names what exactly would be applied: an object of a layer, in a namespace, in the name of an owner. An equal

@@ -104,7 +104,7 @@ func Compose(before v1alpha1.BundleDeploymentStatus, f Facts) v1alpha1.BundleDep
 	f.objects(&s)
 	f.conditions(&s)
 	s.Health = f.Health()
-	if s.Health == v1alpha1.HealthHealthy {
+	if f.AsWanted() {
 		s.ReadyDeploymentID = f.Applied
 	}
 	s.Display = display(f, s)
@@ -113,6 +113,35 @@ func Compose(before v1alpha1.BundleDeploymentStatus, f Facts) v1alpha1.BundleDep
 
 // Health is the one word.
 func (f Facts) Health() v1alpha1.Health {
+	if word := f.readiness(); word != v1alpha1.HealthHealthy || f.unverified() == "" {
+		return word
+	}
+	return v1alpha1.HealthProgressing
+}
+
+// AsWanted tells whether all is there, ready and unchanged; it need not be verified.
+func (f Facts) AsWanted() bool { return f.readiness() == v1alpha1.HealthHealthy }
+
+// unverified names what is ready and does not do its work yet, "" if there is nothing.
+func (f Facts) unverified() string {
+	var lines []string
+	for _, o := range f.Objects {
+		if o.Health.State == health.Joined {
+			lines = append(lines, o.nonReadyStatus().String())
+		}
+	}
+	return firstThree(lines)
+}
+
+func firstThree(lines []string) string {
+	if more := len(lines) - 3; more > 0 {
+		lines = append(lines[:3], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(lines, "; ")
+}
+
+// readiness is the word without what only has to be verified.
+func (f Facts) readiness() v1alpha1.Health {
 	modified, failed, progressing := false, false, f.Unread > 0
 	for _, o := range f.Objects {
 		modified = modified || o.modified()
@@ -155,17 +184,14 @@ func (f Facts) Behind() string {
 		switch {
 		case o.Missing:
 			lines = append(lines, o.modifiedStatus().String())
-		case o.Health.State != health.Ready && o.Health.State != "":
+		case o.Health.Behind():
 			lines = append(lines, o.nonReadyStatus().String())
 		}
 	}
 	if f.Unread > 0 {
 		lines = append(lines, fmt.Sprintf("%d of %d objects were not looked at yet", f.Unread, f.Total))
 	}
-	if more := len(lines) - 3; more > 0 {
-		lines = append(lines[:3], fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(lines, "; ")
+	return firstThree(lines)
 }
 
 // objects fills lists and counts.
@@ -178,14 +204,14 @@ func (f Facts) objects(s *v1alpha1.BundleDeploymentStatus) {
 			counts.Missing++
 		case len(o.Fields) > 0:
 			counts.Modified++
-		default:
+		case o.Health.Behind():
 			counts.NotReady++
 		}
 		if o.modified() {
 			s.ModifiedStatus = append(s.ModifiedStatus, o.modifiedStatus())
 			s.Drift = append(s.Drift, o.drifted()...)
 		}
-		if o.Health.State != health.Ready && o.Health.State != "" && !o.Missing {
+		if o.Health.Behind() && !o.Missing {
 			s.NonReadyStatus = append(s.NonReadyStatus, o.nonReadyStatus())
 		}
 	}
@@ -253,7 +279,11 @@ func (f Facts) conditions(s *v1alpha1.BundleDeploymentStatus) {
 		v1alpha1.RemoveCondition(&s.Conditions, ConditionConflict)
 	}
 	reason, message = f.unready(s)
-	set(v1alpha1.ConditionReady, message == "", reason, message)
+	if unverified := f.unverified(); message == "" && unverified != "" {
+		set(v1alpha1.ConditionReady, true, v1alpha1.ReasonNotVerified, unverified)
+	} else {
+		set(v1alpha1.ConditionReady, message == "", reason, message)
+	}
 }
 
 // undeployed says why the order is not carried out, and what runs instead.

@@ -42,6 +42,7 @@ func TestOneWordAndOneLineSayHowADeploymentIs(t *testing.T) {
 		{"an order that is not carried out yet is on its way", base(func(f *Facts) { f.Applied = "old" }), v1alpha1.HealthProgressing, v1alpha1.WaitApplied, "is being applied"},
 		{"a hold says why", base(func(f *Facts) { f.Hold = &v1alpha1.Hold{Reason: "R", Message: "why"} }), v1alpha1.HealthHeld, v1alpha1.Ready, "why"},
 		{"a deletion says why", base(func(f *Facts) { f.Spec.Deletion = &v1alpha1.Deletion{Reason: "gone"}; f.Deleting = []layer.Key{web} }), v1alpha1.HealthDeleting, v1alpha1.Ready, "is being taken away (gone); 1 left: deployment.apps ns/web"},
+		{"an object that is not verified is named, and is no reason to wait", base(with(Object{Health: health.Verdict{State: health.Joined, Message: "alone"}})), v1alpha1.HealthProgressing, v1alpha1.Ready, "deployment.apps ns/web [progressing] alone"},
 		{"a staged revision is out of sync", base(func(f *Facts) { f.Spec.StagedDeploymentID = "next" }), v1alpha1.HealthHealthy, v1alpha1.OutOfSync, ""},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
@@ -50,7 +51,7 @@ func TestOneWordAndOneLineSayHowADeploymentIs(t *testing.T) {
 			if s.Health != row.health || s.Display.State != string(row.state) || ready.Message != row.line {
 				t.Errorf("health %s, state %s, line %q", s.Health, s.Display.State, ready.Message)
 			}
-			if (ready.Status == "True") != (row.line == "") {
+			if joined := ready.Reason == v1alpha1.ReasonNotVerified; (ready.Status == "True") != (row.line == "" || joined) || joined != (row.state == v1alpha1.Ready && row.health == v1alpha1.HealthProgressing) {
 				t.Errorf("Ready is %s with message %q", ready.Status, row.line)
 			}
 			if again := Compose(s, row.facts); again.Health != s.Health {
@@ -63,6 +64,24 @@ func TestOneWordAndOneLineSayHowADeploymentIs(t *testing.T) {
 				t.Errorf("the word stands elsewhere: %s", text)
 			}
 		})
+	}
+}
+
+func TestWhatIsNotVerifiedWasReadyAndCounts(t *testing.T) {
+	f := Facts{Spec: v1alpha1.BundleDeploymentSpec{DeploymentID: "new"}, Applied: "new", Total: 5}
+	for range 4 {
+		f.Objects = append(f.Objects, Object{Key: layer.Key{Kind: "Thing", Name: "a"}, Health: health.Verdict{State: health.Joined, Message: "alone"}})
+	}
+	s := Compose(v1alpha1.BundleDeploymentStatus{}, f)
+	if !s.Ready || s.ReadyDeploymentID != "new" || s.ResourceCounts.Ready != 5 || len(s.NonReadyStatus) != 0 || !f.Ready() || !f.AsWanted() {
+		t.Errorf("status = %+v", s)
+	}
+	if c := v1alpha1.Condition(s.Conditions, v1alpha1.ConditionReady); !strings.HasSuffix(c.Message, "; and 1 more") {
+		t.Errorf("Ready says %q", c.Message)
+	}
+	f.Objects = append(f.Objects, Object{Key: layer.Key{Kind: "Thing", Name: "b"}, Health: health.Verdict{State: health.Failed, Message: "no"}})
+	if s := Compose(s, f); s.Ready || s.Health != v1alpha1.HealthFailed || s.NonReadyStatus[0].Name != "b" {
+		t.Errorf("one that failed: %+v", s)
 	}
 }
 

@@ -37,6 +37,7 @@ func (f *FleetYAML) validate() (errs Errors) {
 	}
 	errs = append(errs, f.releaseName("helm", f.Helm)...)
 	errs = append(errs, f.kustomize("kustomize", f.Kustomize)...)
+	errs = append(errs, f.health("health", f.Health)...)
 	errs = append(errs, f.validateTargets()...)
 	errs = append(errs, f.validateDependsOn()...)
 	errs = append(errs, f.validateOutputs()...)
@@ -68,6 +69,7 @@ func (f *FleetYAML) validateTargets() (errs Errors) {
 	target := func(path string, options *v1alpha1.BundleDeploymentOptions, clusters, groups *metav1.LabelSelector) {
 		errs = append(errs, f.releaseName(path+".helm", options.Helm)...)
 		errs = append(errs, f.kustomize(path+".kustomize", options.Kustomize)...)
+		errs = append(errs, f.health(path+".health", options.Health)...)
 		errs = append(errs, f.selector(path+".clusterSelector", clusters)...)
 		errs = append(errs, f.selector(path+".clusterGroupSelector", groups)...)
 	}

@@ -89,7 +89,7 @@ func (a *bundled) write(b *fleet.Bundle) {
 	st.Display = fleet.BundleDisplay{
 		ReadyClusters: fmt.Sprintf("%d/%d", st.Summary.Ready, st.Summary.DesiredReady), State: string(a.tally.state()),
 	}
-	setReady(&st.Conditions, strings.Join(nonEmpty(problems(st.Conditions), a.tally.message("Cluster")), "; "))
+	setReady(&st.Conditions, strings.Join(nonEmpty(problems(st.Conditions), a.tally.message("Cluster")), "; "), a.tally.unverified("Cluster"))
 }
 
 // allClusters is Fleet's name of the partition that a bundle has when nothing cuts it into several.

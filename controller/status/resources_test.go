@@ -196,7 +196,7 @@ func TestAStatusStaysSmallAndTheSame(t *testing.T) {
 		all, st := of(list...), fleet.GitRepoStatus{}
 		wrong := []string{strings.Repeat("the source is wrong too. ", 1000)}
 		all.write(&st.StatusBase, wrong)
-		setRepoReady(&st.Conditions, all.message(wrong))
+		setRepoReady(&st.Conditions, all.message(wrong), "")
 		return st
 	}
 	writeBundleOf := func() fleet.BundleStatus {

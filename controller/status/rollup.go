@@ -68,7 +68,7 @@ func (r *Reconciler) cluster(ctx context.Context, req ctrl.Request) (ctrl.Result
 		st.Display.ReadyBundles = fmt.Sprintf("%d/%d", t.summary.Ready, t.summary.DesiredReady)
 		st.Display.State = string(t.state())
 		if ns := now.Status.Namespace; !r.Liveness.Lost(ns) && !r.Liveness.LastSeen(ns).IsZero() {
-			setReady(&now.Status.Conditions, t.message("Bundle"))
+			setReady(&now.Status.Conditions, t.message("Bundle"), t.unverified("Bundle"))
 		}
 		r.Liveness.Show(now)
 	})
@@ -134,11 +134,14 @@ func (r *Reconciler) markLost(ctx context.Context, clusterNamespace string, depl
 	return nil
 }
 
-// setReady writes the Ready condition: True iff there is nothing to say.
-func setReady(conditions *[]fleet.GenericCondition, message string) {
+// setReady writes the Ready condition: True iff there is no message. What is not verified is told besides.
+func setReady(conditions *[]fleet.GenericCondition, message, unverified string) {
 	value, reason := corev1.ConditionTrue, ""
-	if message != "" {
+	switch {
+	case message != "":
 		value, reason = corev1.ConditionFalse, fleet.ReasonError
+	case unverified != "":
+		reason, message = fleet.ReasonNotVerified, unverified
 	}
 	fleet.SetCondition(conditions, fleet.ConditionReady, value, reason, message)
 }

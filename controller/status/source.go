@@ -31,7 +31,7 @@ func (r *Reconciler) gitRepo(ctx context.Context, req ctrl.Request) (ctrl.Result
 		if st.GitJobStatus != fleet.GitJobCurrent {
 			st.Display.State = fleet.DisplayGitUpdating
 		}
-		setRepoReady(&st.Conditions, all.message(wrong))
+		setRepoReady(&st.Conditions, all.message(wrong), all.tally.unverified("Bundle"))
 	}))
 }
 
@@ -50,7 +50,7 @@ func (r *Reconciler) helmOp(ctx context.Context, req ctrl.Request) (ctrl.Result,
 		st := &now.Status
 		wrong := nonEmpty(condition(st.Conditions, fleet.ConditionAccepted, "False"), condition(st.Conditions, fleet.ConditionPolled, "False"), broken)
 		all.write(&st.StatusBase, wrong)
-		setReady(&st.Conditions, all.message(wrong))
+		setReady(&st.Conditions, all.message(wrong), all.tally.unverified("Bundle"))
 	}))
 }
 
@@ -64,12 +64,12 @@ func condition(conditions []fleet.GenericCondition, kind string, status corev1.C
 
 // setRepoReady writes the Ready condition. Where all is well it still tells of what lies below the paths and is not deployed:
 // kubectl shows that message, and nobody would look further.
-func setRepoReady(conditions *[]fleet.GenericCondition, message string) {
-	if idle := fleet.Condition(*conditions, ConditionUnclaimed); message == "" && idle != nil && idle.Status == "True" {
+func setRepoReady(conditions *[]fleet.GenericCondition, message, unverified string) {
+	if idle := fleet.Condition(*conditions, ConditionUnclaimed); message == "" && unverified == "" && idle != nil && idle.Status == "True" {
 		fleet.SetCondition(conditions, fleet.ConditionReady, corev1.ConditionTrue, ConditionUnclaimed, idle.Message)
 		return
 	}
-	setReady(conditions, message)
+	setReady(conditions, message, unverified)
 }
 
 // ofSource counts what a GitRepo or HelmOp came to, and says what is wrong with Bundles that no BundleDeployment can tell.

@@ -67,13 +67,24 @@ type entry struct {
 	message  string
 	modified []fleet.ModifiedStatus
 	nonReady []fleet.NonReadyStatus
+	// unverified is what does not do its work yet although all is ready, "" for nothing. It counts for what is Ready alone.
+	unverified string
 }
 
 func entryOf(name string, bd *fleet.BundleDeployment) entry {
 	return entry{
 		name: name, among: clusterOf(bd), state: StateOf(bd), message: MessageOf(bd),
-		modified: bd.Status.ModifiedStatus, nonReady: bd.Status.NonReadyStatus,
+		modified: bd.Status.ModifiedStatus, nonReady: bd.Status.NonReadyStatus, unverified: unverifiedOf(bd.Status.Conditions),
 	}
+}
+
+// unverifiedOf is what a Ready condition says that is True and has something to say about what is not verified.
+func unverifiedOf(conditions []fleet.GenericCondition) string {
+	c := fleet.Condition(conditions, fleet.ConditionReady)
+	if c == nil || c.Status != "True" || c.Reason != fleet.ReasonNotVerified {
+		return ""
+	}
+	return c.Message
 }
 
 // compare orders entries: the worst first, and those of one state by name.
@@ -109,12 +120,14 @@ type tally struct {
 	summary fleet.BundleSummary
 	sample  []entry
 	first   map[fleet.BundleState]entry
+	waits   *entry // the first that is Ready and not verified
 }
 
 func (t *tally) add(e entry) {
 	t.summary.DesiredReady++
 	*counter(&t.summary, e.state)++
 	if e.state == fleet.Ready {
+		t.addUnverified(e)
 		return
 	}
 	if t.first == nil {
@@ -128,6 +141,24 @@ func (t *tally) add(e entry) {
 		t.sample = slices.Insert(t.sample, at, e)
 		t.sample = t.sample[:min(len(t.sample), sampleSize)]
 	}
+}
+
+func (t *tally) addUnverified(e entry) {
+	if e.unverified == "" {
+		return
+	}
+	t.summary.Unverified++
+	if t.waits == nil || e.compare(*t.waits) < 0 {
+		t.waits = &e
+	}
+}
+
+// unverified says how many are Ready and not verified, and what is with the first.
+func (t *tally) unverified(kind string) string {
+	if t.waits == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s(%d) [%s %s: %s]", fleet.ReasonNotVerified, t.summary.Unverified, kind, t.waits.name, fleet.Clip(t.waits.unverified, wordsBytes))
 }
 
 // counter is where a summary counts a state.

@@ -161,3 +161,40 @@ func TestMessageOf(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsNotVerifiedIsReadyAndTold(t *testing.T) {
+	unverified := func(message string) func(*fleet.BundleDeployment) {
+		return func(bd *fleet.BundleDeployment) {
+			bd.Status.Health = fleet.HealthProgressing
+			fleet.SetCondition(&bd.Status.Conditions, fleet.ConditionReady, "True", fleet.ReasonNotVerified, message)
+		}
+	}
+	waits := func(bd *fleet.BundleDeployment) {
+		unverified("not this one")(bd)
+		bd.Status.AppliedDeploymentID = "s-0:a"
+	}
+	for _, c := range []struct {
+		rule            string
+		entries         []entry
+		ready, counted  int
+		status, message string
+	}{
+		{"it counts as Ready, and the first is named", []entry{entryOf("b", deployment(unverified("beta"))), entryOf("a", deployment(unverified("alpha"))), entryOf("c", deployment(nil))},
+			3, 2, "True", "NotVerified(2) [Cluster a: alpha]"},
+		{"what is not Ready says so first", []entry{entryOf("a", deployment(unverified("alpha"))), entryOf("b", deployment(waits))}, 1, 1, "False", "WaitApplied(1) [Cluster b]"},
+		{"when all is verified there is nothing to say", []entry{entryOf("c", deployment(nil))}, 1, 0, "True", ""},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			tl := &tally{}
+			for _, e := range c.entries {
+				tl.add(e)
+			}
+			var conditions []fleet.GenericCondition
+			setReady(&conditions, tl.message("Cluster"), tl.unverified("Cluster"))
+			got := fleet.Condition(conditions, fleet.ConditionReady)
+			if s := tl.result(); s.Ready != c.ready || s.Unverified != c.counted || string(got.Status) != c.status || got.Message != c.message {
+				t.Errorf("%+v, Ready %s %q", s, got.Status, got.Message)
+			}
+		})
+	}
+}

@@ -24,11 +24,13 @@ func count(group *fleet.ClusterGroup, clusters []fleet.Cluster) {
 	st.ClusterCount, st.NonReadyClusterCount, st.NonReadyClusters = len(clusters), 0, nil
 	st.Summary, st.ResourceCounts = fleet.BundleSummary{}, fleet.ResourceCounts{}
 	worst, states := fleet.BundleState(""), map[string]*offender{}
+	unverified := &offender{}
 	for i := range clusters {
 		c := &clusters[i]
 		addSummary(&st.Summary, &c.Status.Summary)
 		addCounts(&st.ResourceCounts, &c.Status.ResourceCounts)
 		if fleet.ConditionIs(c.Status.Conditions, fleet.ConditionReady, corev1.ConditionTrue) {
+			unverified.note(c)
 			continue
 		}
 		st.NonReadyClusterCount++
@@ -46,12 +48,14 @@ func count(group *fleet.ClusterGroup, clusters []fleet.Cluster) {
 	}
 	st.Summary.NonReadyResources = status.Sample(st.Summary.NonReadyResources)
 	st.Display = display(st, worst)
-	message := messageOf(states)
-	ready := corev1.ConditionFalse
+	ready, reason, message := corev1.ConditionFalse, "", messageOf(states)
 	if message == "" {
 		ready = corev1.ConditionTrue
 	}
-	fleet.SetCondition(&st.Conditions, fleet.ConditionReady, ready, "", message)
+	if message == "" && unverified.count > 0 {
+		reason, message = fleet.ReasonNotVerified, messageOf(map[string]*offender{fleet.ReasonNotVerified: unverified})
+	}
+	fleet.SetCondition(&st.Conditions, fleet.ConditionReady, ready, reason, message)
 }
 
 func display(st *fleet.ClusterGroupStatus, worst fleet.BundleState) fleet.ClusterGroupDisplay {
@@ -70,6 +74,16 @@ func display(st *fleet.ClusterGroupStatus, worst fleet.BundleState) fleet.Cluste
 type offender struct {
 	first *fleet.Cluster
 	count int
+}
+
+// note counts a cluster that is ready and not verified.
+func (o *offender) note(c *fleet.Cluster) {
+	if ready := fleet.Condition(c.Status.Conditions, fleet.ConditionReady); ready.Reason != fleet.ReasonNotVerified {
+		return
+	}
+	if o.count++; o.first == nil {
+		o.first = c
+	}
 }
 
 // stateOf is the state of a cluster that is not ready.
@@ -103,6 +117,7 @@ func addSummary(to, from *fleet.BundleSummary) {
 	to.Ready += from.Ready
 	to.Pending += from.Pending
 	to.Unknown += from.Unknown
+	to.Unverified += from.Unverified
 	to.DesiredReady += from.DesiredReady
 	room := sampleSize - len(to.NonReadyResources)
 	to.NonReadyResources = append(to.NonReadyResources, from.NonReadyResources[:min(room, len(from.NonReadyResources))]...)

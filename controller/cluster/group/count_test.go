@@ -78,6 +78,23 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestAGroupTellsOfWhatIsNotVerified(t *testing.T) {
+	waits := cluster("b", "", 1, 1)
+	waits.Status.Summary.Unverified = 1
+	fleet.SetCondition(&waits.Status.Conditions, fleet.ConditionReady, corev1.ConditionTrue, fleet.ReasonNotVerified, "NotVerified(1) [Bundle mesh: alone]")
+	g := &fleet.ClusterGroup{}
+	count(g, []fleet.Cluster{cluster("a", "", 1, 1), waits})
+	ready := fleet.Condition(g.Status.Conditions, fleet.ConditionReady)
+	if g.Status.NonReadyClusterCount != 0 || g.Status.Summary.Unverified != 1 || ready.Status != corev1.ConditionTrue ||
+		ready.Reason != fleet.ReasonNotVerified || ready.Message != "NotVerified(1) [Cluster ws/b: NotVerified(1) [Bundle mesh: alone]]" {
+		t.Errorf("%+v, Ready %s %q", g.Status, ready.Status, ready.Message)
+	}
+	count(g, []fleet.Cluster{waits, cluster("c", fleet.NotReady, 0, 1)})
+	if ready := fleet.Condition(g.Status.Conditions, fleet.ConditionReady); ready.Message != "NotReady(1) [Cluster ws/c: why c]" || ready.Reason != "" {
+		t.Errorf("with one that is not ready: %q", ready.Message)
+	}
+}
+
 func many(n int) []fleet.Cluster {
 	out := make([]fleet.Cluster, 0, n)
 	for i := range n {

@@ -31,7 +31,7 @@ var shared = map[string]string{
 		@correctDrift namespaceLabels:m namespaceAnnotations:m downstreamResources[]{kind name}
 		overwrites[]{name namespace kind} allowedTargetNamespaceSelector:k8s
 		+ health{rules[]{group kind healthy ready failed message} probes[]{name http{url status:i} tcp{address} job{namespace name}
-			object{@object} value interval timeout failureThreshold:i}}`,
+			object{apiVersion kind namespace name} value interval timeout failureThreshold:i}}`,
 	"correctDrift": `correctDrift{enabled:b force:b keepFailHistory:b}`,
 	"pick":         `name clusterName clusterSelector:k8s clusterGroup clusterGroupSelector:k8s`,
 	"dependsOn":    `dependsOn[]{name selector:k8s acceptedStates[]}`,

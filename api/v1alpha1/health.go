@@ -39,7 +39,7 @@ type HealthProbe struct {
 	// Job that must be complete.
 	Job *JobProbe `json:"job,omitempty"`
 	// Object that Value looks at; the bundle need not deploy it. It is read as the bundle's service account.
-	Object *OutputObject `json:"object,omitempty"`
+	Object *ProbeObject `json:"object,omitempty"`
 	// Value is a CEL expression over self, the object, that is true when all is well.
 	Value string `json:"value,omitempty"`
 	// Interval between two checks. Unset means 60s.
@@ -75,5 +75,17 @@ type JobProbe struct {
 	// Namespace of the Job.
 	Namespace string `json:"namespace"`
 	// Name of the Job.
+	Name string `json:"name"`
+}
+
+// ProbeObject names an object.
+type ProbeObject struct {
+	// APIVersion of the object.
+	APIVersion string `json:"apiVersion"`
+	// Kind of the object.
+	Kind string `json:"kind"`
+	// Namespace of the object; empty for one without.
+	Namespace string `json:"namespace,omitempty"`
+	// Name of the object.
 	Name string `json:"name"`
 }

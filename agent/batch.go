@@ -159,19 +159,28 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 		request.Force = true
 		request.Recreate = request.Recreate || d.correction().Force
 	}
+	if w.Once != "" {
+		return b.applyOnce(ctx, w, request)
+	}
 	result, err := apply.Apply(ctx, request)
 	if err != nil {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.answered(w, result)
+	return nil
+}
+
+// answered remembers the answer to an apply; b.mu is held.
+func (b *batch) answered(w plan.Wanted, result apply.Result) {
+	d := b.deployment
 	d.inv[w.Key] = result.Item(w)
 	d.fresh[w.Key] = freshFrom(result)
 	d.noteRead(ctx, w.Key, result.Object, true)
 	delete(d.looked, w.Key)
 	d.resent[w.Key] = d.again()
 	delete(d.drift, w.Key)
-	return nil
 }
 
 func (b *batch) item(key layer.Key) inventory.Item {

@@ -49,6 +49,10 @@ type deployment struct {
 	defined bool               // kinds were defined in this pass: what could not be placed may be now
 	placed  bool               // the namespace is as the accepted options want it
 	resent  map[layer.Key]bool // objects that were applied anew because a person asked for it
+	doubts  map[layer.Key]bool // objects that are applied once: the agent was stopped while it made them, or just before
+	newEnds bool               // ends of such objects were seen that are not stored yet
+	sealed  map[layer.Key]sealedSpec
+	dropped map[layer.Key]bool // objects that are applied once and left the bundle, whatever the hub still says of them
 
 	// What came of it.
 	account  *tenant.Tenant
@@ -91,6 +95,7 @@ func newDeployment(name string) *deployment {
 	return &deployment{
 		name: name, record: store.Record{Name: name}, inv: inventory.Inventory{}, judge: &health.Rules{},
 		fresh: map[layer.Key]fresh{}, looked: map[layer.Key]string{}, resent: map[layer.Key]bool{},
+		doubts: map[layer.Key]bool{}, dropped: map[layer.Key]bool{}, sealed: map[layer.Key]sealedSpec{},
 		drift: map[layer.Key]drifted{}, reads: map[layer.Key]*reading{},
 	}
 }
@@ -115,6 +120,7 @@ func (d *deployment) collect() {
 	defer d.mu.Unlock()
 	if d.inbox.anew {
 		d.order, d.gone, d.written = nil, false, nil
+		d.sealed = map[layer.Key]sealedSpec{} // it may be with another key
 	}
 	if d.inbox.whole {
 		d.written = nil

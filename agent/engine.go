@@ -91,8 +91,9 @@ func (e *engine) load(ctx context.Context) error {
 		d := newDeployment(r.Name)
 		d.record, d.inv, d.placed = r, inv, r.Applied == r.Spec.DeploymentID
 		d.staged = time.Now()
-		for key := range inv {
+		for key, item := range inv {
 			e.claims.Hold(r.Name, key)
+			d.doubts[key] = item.Once != "" && item.UID == "" && item.End == ""
 		}
 		e.claims.Announce(r.Name)
 		e.deployments[r.Name] = d

@@ -13,8 +13,10 @@ import (
 
 	"flotilla.io/flotilla/agent/apply"
 	"flotilla.io/flotilla/agent/hooks"
+	"flotilla.io/flotilla/agent/once"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/store"
+	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
 
@@ -136,6 +138,9 @@ func (b *batch) hooksAfter(ctx context.Context) []error {
 
 func (d *deployment) unready() (layer.Key, bool) {
 	for _, w := range d.wanted {
+		if item := d.inv[w.Key]; once.IsOver(item) && item.End != v1alpha1.OnceFailed && item.End != v1alpha1.OnceGone {
+			continue
+		}
 		if r := d.reads[w.Key]; w.Judged && (r == nil || r.verdict.Behind()) {
 			return w.Key, true
 		}

@@ -73,6 +73,7 @@ func (e *engine) left(d *deployment, s plan.Step, outcome apply.Outcome) {
 		what = "handed over to " + s.Other
 	}
 	e.log.Info("an object left", "bundle", d.name, "object", s.Key.String(), "outcome", what)
+	d.dropped[s.Key] = true
 	delete(d.inv, s.Key)
 	delete(d.fresh, s.Key)
 	delete(d.looked, s.Key)

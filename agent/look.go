@@ -127,6 +127,11 @@ func (b *batch) judge(ctx context.Context, key layer.Key, found drift.Finding, e
 		f.looked = true
 		d.fresh[key] = f
 	}
+	w, wanted := b.wanted(key)
+	if found.Missing && w.Once != "" {
+		b.vanished(w, found.Left)
+		return
+	}
 	was := d.drift[key]
 	now := was
 	now.Finding, now.open = found, found.Open()
@@ -136,7 +141,7 @@ func (b *batch) judge(ctx context.Context, key layer.Key, found drift.Finding, e
 	} else {
 		d.looked[key] = plan.Seen(found.UID, found.Fingerprint)
 	}
-	if w, ok := b.wanted(key); ok && !now.open { // under the rules of now it is as it should be
+	if wanted && !now.open { // under the rules of now it is as it should be
 		item := d.inv[key]
 		item.Digest = w.Digest
 		d.inv[key] = item

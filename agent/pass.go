@@ -172,7 +172,7 @@ func (e *engine) step(ctx context.Context, d *deployment) error {
 		Live:       func(key layer.Key) plan.Live { return e.live(d, key) },
 		Looked:     func(key layer.Key) string { return d.looked[key] },
 		Again:      func(key layer.Key) bool { return d.again() && !d.resent[key] },
-		DeleteCRDs: d.record.Target().Options.DeleteCRDResources,
+		DeleteCRDs: d.record.Target().Options.DeleteCRDResources, Back: d.record.GivenUp != "",
 	}))
 }
 

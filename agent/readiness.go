@@ -13,6 +13,7 @@ import (
 	"flotilla.io/flotilla/agent/apply"
 	"flotilla.io/flotilla/agent/drift"
 	"flotilla.io/flotilla/agent/health"
+	"flotilla.io/flotilla/agent/once"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
@@ -38,6 +39,7 @@ type reading struct {
 // noteRead takes the readiness from an object that was read, or answered, anyway.
 func (d *deployment) noteRead(ctx context.Context, key layer.Key, live *unstructured.Unstructured, applied bool) {
 	if w, ok := d.wants(key); live == nil || !ok || !w.Judged {
+		d.ended(key, live)
 		return
 	}
 	verdict := d.judge.Assess(ctx, live)
@@ -55,6 +57,7 @@ func (d *deployment) noteRead(ctx context.Context, key layer.Key, live *unstruct
 		r.interval = readCalm
 	}
 	r.verdict, r.version, r.pending = verdict, live.GetResourceVersion(), ""
+	d.ended(key, live)
 	if !applied {
 		r.at = time.Now()
 	}
@@ -78,7 +81,7 @@ func (e *engine) read(ctx context.Context, d *deployment) {
 	now := time.Now()
 	for _, w := range d.wanted {
 		item, known := d.inv[w.Key]
-		if !known || item.UID == "" || !w.Judged || d.absent(w.Key) {
+		if !known || item.UID == "" || !w.Judged || d.absent(w.Key) || once.IsOver(item) {
 			continue
 		}
 		if when, needed := e.readAt(d, w.Key, item.Version, now); needed {
@@ -102,6 +105,7 @@ func (e *engine) read(ctx context.Context, d *deployment) {
 	for i, key := range due {
 		d.noteRead(ctx, key, lives[i], false)
 	}
+	e.keepEnds(ctx, d)
 }
 
 // readAt tells whether an object has to be read, and when.

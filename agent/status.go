@@ -14,6 +14,7 @@ import (
 
 	"flotilla.io/flotilla/agent/drift"
 	"flotilla.io/flotilla/agent/health"
+	"flotilla.io/flotilla/agent/once"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/report"
 	"flotilla.io/flotilla/api/v1alpha1"
@@ -26,7 +27,7 @@ const patience = time.Second
 // report says how the deployment is, if that is news and its time has come.
 func (e *engine) report(ctx context.Context, d *deployment) {
 	e.yield(ctx, d)
-	facts := e.facts(d)
+	facts := e.facts(ctx, d)
 	if why := d.late(facts); why != "" {
 		if e.giveUp(ctx, d, why) {
 			return
@@ -122,7 +123,7 @@ func urgent(before, after v1alpha1.BundleDeploymentStatus) bool {
 }
 
 // facts gathers what the status is made of.
-func (e *engine) facts(d *deployment) report.Facts {
+func (e *engine) facts(ctx context.Context, d *deployment) report.Facts {
 	spec := d.record.Spec
 	if d.order != nil {
 		spec = d.order.Spec
@@ -132,6 +133,7 @@ func (e *engine) facts(d *deployment) report.Facts {
 		Failure: cmp.Or(d.failure, d.record.GivenUp), Waiting: d.waiting, Lost: d.lost, Hold: d.hold, Total: len(d.wanted), Kept: d.kept(),
 		Conflict: e.conflict(d), Deletion: d.record.Deletion, Synced: d.synced(), Outputs: d.outputs,
 	}
+	f.Once = e.onceObjects(ctx, d)
 	if spec.Deletion != nil {
 		f.Deleting = d.deleting
 	}
@@ -157,7 +159,7 @@ func (d *deployment) objects(f *report.Facts) {
 		item := d.inv[w.Key]
 		if i < report.MostResources {
 			one := report.Object{Key: w.Key, Version: w.Version}
-			if !d.drift[w.Key].Missing && d.looked[w.Key] != plan.Missing {
+			if !d.drift[w.Key].Missing && d.looked[w.Key] != plan.Missing || item.Once != "" {
 				one.Created = item.Created
 			}
 			f.Applies = append(f.Applies, one)
@@ -166,10 +168,16 @@ func (d *deployment) objects(f *report.Facts) {
 			continue
 		}
 		o := report.Object{Key: w.Key, Version: w.Version, UID: item.UID}
+		switch item.End {
+		case v1alpha1.OnceGone:
+			o.Missing, o.Fight = true, once.Missing
+		case v1alpha1.OnceFailed:
+			o.Health = health.Verdict{State: health.Failed, Message: once.Message(item)}
+		}
 		if found := d.drift[w.Key]; found.open {
 			o.Missing, o.Replaced, o.Fields, o.Fight = found.Missing, found.Replaced, found.Fields, cmp.Or(found.failed, found.fighter)
 		}
-		if w.Judged && item.UID != "" {
+		if w.Judged && item.UID != "" && !once.IsOver(item) {
 			r := d.reads[w.Key]
 			switch {
 			case r != nil:

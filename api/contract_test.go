@@ -75,7 +75,7 @@ var fields = map[string]string{
 			display{deployed monitored state} syncGeneration:i resources[]{kind apiVersion namespace name createdAt:t}
 			resourceCounts{@counts} downstreamResourcesGeneration:i
 			+ health observedSequence:i readyDeploymentID drift[]{kind apiVersion namespace name path wanted found manager at:t} @hold deletion kept[]
-			outputs[]{name each value:free sealed:x error}}`,
+			outputs[]{name each value:free sealed:x error} once[]{kind apiVersion namespace name spec result}}`,
 
 	"GitRepo": `spec{repo branch revision targetNamespace clientSecretName helmSecretName helmSecretNameForPaths helmRepoURLRegex
 			caBundle:x insecureSkipTLSVerify:b paths[] paused:b serviceAccount targets[]{@pick + @opts doNotDeploy:b}

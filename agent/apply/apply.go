@@ -63,6 +63,8 @@ type Request struct {
 	TakeOwnership bool
 	// Recreate deletes and creates the object anew when a field cannot be changed in place.
 	Recreate bool
+	// Begin is called before an object is created that does not exist, and may refuse it; nil means that it may be created.
+	Begin func(context.Context) error
 	// Rules say which fields are not sent, because another manager has them and they are left to others. Heal tells that
 	// drift is put back and nothing else.
 	Rules others.Rules
@@ -91,14 +93,14 @@ const forceTries = 5
 // *ImmutableError, *GoingError, *AbsentError and *tenant.NotServedError.
 func Apply(ctx context.Context, r Request) (Result, error) {
 	for try := 1; ; try++ {
-		result, err := once(ctx, r)
+		result, err := carry(ctx, r)
 		switch {
 		case err == nil:
 			return result, nil
 		case isRace(err) && try < forceTries:
 			continue
 		case r.Recreate && isImmutable(err) && !plan.Protected(r.Key) && try < forceTries:
-			if err := remove(ctx, r); err != nil {
+			if err := Remove(ctx, r); err != nil {
 				return Result{}, err
 			}
 			continue
@@ -111,7 +113,7 @@ func Apply(ctx context.Context, r Request) (Result, error) {
 	}
 }
 
-func once(ctx context.Context, r Request) (Result, error) {
+func carry(ctx context.Context, r Request) (Result, error) {
 	kind, err := r.Tenant.Kinds.Of(r.Object.GroupVersionKind())
 	if err != nil {
 		return Result{}, err
@@ -140,8 +142,8 @@ func once(ctx context.Context, r Request) (Result, error) {
 	}, nil
 }
 
-// remove deletes the object that is to be re-created, by its UID, and waits until it is gone.
-func remove(ctx context.Context, r Request) error {
+// Remove deletes the object that is to be re-created, by the UID that is known of it, and waits until it is gone.
+func Remove(ctx context.Context, r Request) error {
 	kind, err := r.Tenant.Kinds.Of(r.Object.GroupVersionKind())
 	if err != nil {
 		return err

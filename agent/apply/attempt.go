@@ -111,6 +111,10 @@ func (a *attempt) holds(e metav1.ManagedFieldsEntry) bool {
 func (a *attempt) send(ctx context.Context, object *unstructured.Unstructured, dryRun []string) (*unstructured.Unstructured, error) {
 	if a.live != nil {
 		object = a.Rules.Of(object, a.live).Send(object, a.live, a.holds, a.Heal)
+	} else if a.Begin != nil {
+		if err := a.Begin(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if !a.forced {
 		answer, err := a.patch(ctx, object, dryRun)

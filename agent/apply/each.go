@@ -70,6 +70,6 @@ func (r Request) As(o v1alpha1.BundleDeploymentOptions) Request {
 // Item is what the inventory remembers of an object that was applied as wanted.
 func (r Result) Item(w plan.Wanted) inventory.Item {
 	return inventory.Item{
-		Key: w.Key, Version: w.Version, UID: r.UID, Digest: w.Digest, Fingerprint: r.Fingerprint, Created: r.CreatedAt.Unix(),
+		Key: w.Key, Version: w.Version, UID: r.UID, Digest: w.Digest, Fingerprint: r.Fingerprint, Created: r.CreatedAt.Unix(), Once: w.Once,
 	}
 }

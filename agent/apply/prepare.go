@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"flotilla.io/flotilla/agent/once"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
@@ -71,7 +72,7 @@ func Resolve(kinds *tenant.Kinds, e layer.Entry, place Placement, owner Owner) (
 	case key.Namespace == "":
 		key.Namespace = place.Default
 	}
-	return plan.Wanted{Key: key, Version: gvk.Version, Digest: plan.Digest(e.Digest, key.Namespace, owner.String())}, nil
+	return plan.Wanted{Key: key, Version: gvk.Version, Digest: plan.Digest(e.Digest, key.Namespace, owner.String()), Once: once.Digest(e)}, nil
 }
 
 func kindOf(e layer.Entry) (schema.GroupVersionKind, error) {
@@ -107,6 +108,9 @@ func Prepare(e layer.Entry, wanted plan.Wanted, owner Owner) (*unstructured.Unst
 		v1alpha1.ObjectSetIDAnnotation: owner.setID(),
 		v1alpha1.OwnerAnnotation:       owner.String(),
 	}))
+	if wanted.Once != "" {
+		u.SetAnnotations(with(u.GetAnnotations(), map[string]string{v1alpha1.SpecDigestAnnotation: wanted.Once}))
+	}
 	return u, nil
 }
 

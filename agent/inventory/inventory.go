@@ -19,6 +19,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
 
@@ -30,6 +31,12 @@ type Item struct {
 	Digest      string    // what was applied, as plan.Wanted names it; "" while it is being created
 	Fingerprint string    // as the API server answered the last apply
 	Created     int64     // when the object was created, in seconds of Unix time; 0 while it is being created
+
+	// Of an object that is applied once (see package once): the digest of the spec that it was made with, or, while it is being
+	// created, is about to be made with; how its work ended, "" if it has not; and why it failed.
+	Once string
+	End  v1alpha1.OnceResult
+	Why  string
 }
 
 // Inventory holds the items by identity. The zero value is empty and read-only.
@@ -56,6 +63,10 @@ type wire struct {
 	Digest      string    `json:"d,omitempty"`
 	Fingerprint string    `json:"f,omitempty"`
 	Created     int64     `json:"c,omitempty"`
+
+	Once string              `json:"o,omitempty"`
+	End  v1alpha1.OnceResult `json:"e,omitempty"`
+	Why  string              `json:"w,omitempty"`
 }
 
 // maxBytes bounds what a shard may unpack to.
@@ -67,7 +78,7 @@ func Encode(items []Item) ([]byte, error) {
 	gz := gzip.NewWriter(&packed)
 	enc := json.NewEncoder(gz)
 	for _, i := range items {
-		w := wire{i.Key.Group, i.Key.Kind, i.Key.Namespace, i.Key.Name, i.Version, i.UID, i.Digest, i.Fingerprint, i.Created}
+		w := wire{i.Key.Group, i.Key.Kind, i.Key.Namespace, i.Key.Name, i.Version, i.UID, i.Digest, i.Fingerprint, i.Created, i.Once, i.End, i.Why}
 		if err := enc.Encode(w); err != nil {
 			return nil, fmt.Errorf("packing the inventory item %s: %w", i.Key, err)
 		}
@@ -95,7 +106,10 @@ func DecodeInto(inv Inventory, packed []byte) error {
 		}
 		key := layer.Key{Group: w.Group, Kind: w.Kind, Namespace: w.Namespace, Name: w.Name}
 		if inv[key].UID == "" {
-			inv[key] = Item{Key: key, Version: w.Version, UID: w.UID, Digest: w.Digest, Fingerprint: w.Fingerprint, Created: w.Created}
+			inv[key] = Item{
+				Key: key, Version: w.Version, UID: w.UID, Digest: w.Digest, Fingerprint: w.Fingerprint, Created: w.Created,
+				Once: w.Once, End: w.End, Why: w.Why,
+			}
 		}
 	}
 }

@@ -15,7 +15,7 @@ func many(n int) Inventory {
 	inv := Inventory{}
 	for i := range n {
 		key := layer.Key{Group: "apps", Kind: "Deployment", Namespace: "ns", Name: fmt.Sprint("d-", i)}
-		inv[key] = Item{Key: key, Version: "v1", UID: "u", Digest: "d", Fingerprint: "f", Created: 1e9}
+		inv[key] = Item{Key: key, Version: "v1", UID: "u", Digest: "d", Fingerprint: "f", Created: 1e9, Once: "o", End: "Failed", Why: "w"}
 	}
 	return inv
 }

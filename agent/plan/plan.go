@@ -25,6 +25,7 @@ type Wanted struct {
 	Version string    // its API version
 	Digest  string    // see Digest and Under
 	Judged  bool      // it may be anything but ready once it is applied, so it has to be read
+	Once    string    // the digest of its spec, if it is applied once; see package once
 }
 
 // Digest names what exactly would be applied: an object of a layer, in a namespace, in the name of an owner. An equal
@@ -90,6 +91,8 @@ type Input struct {
 	Claims    *Claims
 	// DeleteCRDs is the option deleteCRDResources: CustomResourceDefinitions go like other objects.
 	DeleteCRDs bool
+	// Back tells that a revision was given up, and the one before is put back.
+	Back bool
 }
 
 // Make lists a step for each object that is wanted or in the inventory, sorted by key.
@@ -114,6 +117,9 @@ func (in Input) want(w Wanted) Step {
 		return Step{w.Key, Refuse, other}
 	}
 	item, known := in.Inventory[w.Key]
+	if step, settled := in.once(w, item); settled {
+		return step
+	}
 	if !known || item.UID == "" || !SameObject(item.Digest, w.Digest) || in.Again(w.Key) {
 		return Step{Key: w.Key, Action: Apply}
 	}
@@ -134,6 +140,25 @@ func (in Input) want(w Wanted) Step {
 		return Step{Key: w.Key, Action: Skip}
 	}
 	return Step{Key: w.Key, Action: Look}
+}
+
+// once decides about an object that is applied once and was; false where it is like any other. What is over is not made again,
+// whatever else of it changed, and is compared only while it is there.
+func (in Input) once(w Wanted, item inventory.Item) (Step, bool) {
+	switch {
+	case w.Once == "" || item.Once == "":
+		return Step{}, false
+	case item.Once != w.Once && in.Back:
+		return Step{Key: w.Key, Action: Skip}, true
+	case item.Once != w.Once:
+		return Step{Key: w.Key, Action: Apply}, true
+	case item.End == "":
+		return Step{}, false
+	}
+	if live := in.Live(w.Key); live.Covered && live.Present && live.UID == item.UID {
+		return Step{}, false
+	}
+	return Step{Key: w.Key, Action: Skip}, true
 }
 
 // Missing is what Looked answers for an object that was found to be gone.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"flotilla.io/flotilla/agent/inventory"
+	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
 
@@ -73,6 +74,44 @@ func TestEachObjectGetsTheActionItNeeds(t *testing.T) {
 			steps := Make(Input{
 				Self: "self", Wanted: row.wanted, Inventory: row.inv, Claims: claims, DeleteCRDs: row.crds,
 				Live: func(layer.Key) Live { return row.live }, Looked: func(layer.Key) string { return row.looked }, Again: func(layer.Key) bool { return row.looked == "again" },
+			})
+			if len(steps) != 1 || steps[0].Action != row.want {
+				t.Errorf("steps = %v, want %s", steps, row.want)
+			}
+		})
+	}
+}
+
+func TestWhatIsAppliedOnceIsAppliedForItsSpecAlone(t *testing.T) {
+	key := layer.Key{Group: "batch", Kind: "Job", Namespace: "ns", Name: "x"}
+	here := Live{Covered: true, Present: true, UID: "u", Fingerprint: "f"}
+	gone := Live{Covered: true}
+	for _, row := range []struct {
+		rule       string
+		spec, rest string // of what was made; "s" and "d" are wanted
+		end        v1alpha1.OnceResult
+		live       Live
+		again      bool
+		back       bool
+		want       Action
+	}{
+		{"one with another spec is applied", "old", "old", v1alpha1.OnceComplete, gone, false, false, Apply},
+		{"but not where a revision is put back", "old", "old", v1alpha1.OnceComplete, gone, false, true, Skip},
+		{"one that is over and gone is not applied", "s", "d", v1alpha1.OnceComplete, gone, false, false, Skip},
+		{"nor when all is applied again", "s", "d", v1alpha1.OnceComplete, gone, true, false, Skip},
+		{"nor when another label is wanted", "s", "old", v1alpha1.OnceFailed, gone, false, false, Skip},
+		{"nor before it is known whether it is there", "s", "old", v1alpha1.OnceGone, Live{}, false, false, Skip},
+		{"nor where another object has its name", "s", "old", v1alpha1.OnceComplete, Live{Covered: true, Present: true, UID: "v"}, false, false, Skip},
+		{"as long as it is there another label is applied", "s", "old", v1alpha1.OnceComplete, here, false, false, Apply},
+		{"and what somebody changed is looked at", "s", "d", v1alpha1.OnceComplete, Live{Covered: true, Present: true, UID: "u", Fingerprint: "g"}, false, false, Look},
+		{"one that is gone before its end is looked at", "s", "d", "", gone, false, false, Look},
+		{"one of which the spec was not noted is like any other", "", "d", "", here, false, false, Skip},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			steps := Make(Input{
+				Self: "self", Wanted: []Wanted{{Key: key, Version: "v1", Digest: "d", Once: "s"}}, Claims: &Claims{}, Back: row.back,
+				Inventory: inventory.Inventory{key: {Key: key, Version: "v1", UID: "u", Digest: row.rest, Fingerprint: "f", Once: row.spec, End: row.end}},
+				Live:      func(layer.Key) Live { return row.live }, Looked: func(layer.Key) string { return "" }, Again: func(layer.Key) bool { return row.again },
 			})
 			if len(steps) != 1 || steps[0].Action != row.want {
 				t.Errorf("steps = %v, want %s", steps, row.want)

@@ -68,6 +68,7 @@ type Facts struct {
 	Deletion string
 	Synced   int64 // forceSyncGeneration
 	Outputs  []v1alpha1.OutputValue
+	Once     []v1alpha1.OnceObject
 }
 
 // Object is how one object is.
@@ -96,7 +97,7 @@ func Compose(before v1alpha1.BundleDeploymentStatus, f Facts) v1alpha1.BundleDep
 	if f.Applied == f.Spec.DeploymentID {
 		s.DownstreamResourcesGeneration = f.Spec.DownstreamResourcesGeneration
 	}
-	s.Outputs = f.Outputs
+	s.Outputs, s.Once = f.Outputs, f.Once
 	s.SyncGeneration = nil
 	if f.Synced != 0 {
 		s.SyncGeneration = &f.Synced

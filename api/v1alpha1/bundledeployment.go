@@ -206,7 +206,43 @@ type BundleDeploymentStatus struct {
 	Kept []string `json:"kept,omitempty"`
 	// Outputs as they are on the cluster, sorted. Flotilla.
 	Outputs []OutputValue `json:"outputs,omitempty"`
+	// Once lists at most 100 objects that are applied once, as they were made last: an agent that lost its memory makes none of
+	// them a second time. Flotilla.
+	Once []OnceObject `json:"once,omitempty"`
 }
+
+// MostOnce is how many objects BundleDeploymentStatus.Once has at most.
+const MostOnce = 100
+
+// OnceObject is an object that is applied once: it is made again only when its spec changes.
+type OnceObject struct {
+	// Kind of the object.
+	Kind string `json:"kind"`
+	// APIVersion of the object.
+	APIVersion string `json:"apiVersion"`
+	// Namespace of the object; empty for one without.
+	Namespace string `json:"namespace,omitempty"`
+	// Name of the object.
+	Name string `json:"name"`
+	// Spec stands for the spec that it was made with; only the cluster can tell which it is.
+	Spec string `json:"spec"`
+	// Result says how it ended, empty if that was not seen yet.
+	Result OnceResult `json:"result,omitempty"`
+}
+
+// OnceResult is how an object ended that is applied once.
+type OnceResult string
+
+const (
+	// OnceComplete: it did its work.
+	OnceComplete OnceResult = "Complete"
+	// OnceFailed: it failed for good.
+	OnceFailed OnceResult = "Failed"
+	// OnceExpired: it is gone before its end was seen, as was to be expected: it has a time to live.
+	OnceExpired OnceResult = "Expired"
+	// OnceGone: it is gone before its end was seen.
+	OnceGone OnceResult = "Gone"
+)
 
 // DeletionDone is the BundleDeploymentStatus.Deletion of an order that was carried out.
 const DeletionDone = "done"

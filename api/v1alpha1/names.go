@@ -121,6 +121,8 @@ const (
 	OwnedLabel = "flotilla.io/managed"
 	// OwnerAnnotation is "<cluster namespace>/<BundleDeployment>" of the owner. Flotilla.
 	OwnerAnnotation = "flotilla.io/owner"
+	// SpecDigestAnnotation on an object that is applied once stands for the spec that it was made with. Flotilla.
+	SpecDigestAnnotation = "flotilla.io/spec-digest"
 	// HookAnnotation on a hook says whose it is, and in which run and at which event it was created. Flotilla.
 	HookAnnotation = "flotilla.io/hook"
 )
@@ -132,6 +134,8 @@ const (
 	HoldAnnotation = "flotilla.io/hold"
 	// ApproveAnnotation on a Bundle approves the plan of its status.unTarget.
 	ApproveAnnotation = "flotilla.io/approve"
+	// ApplyOnceAnnotation, "true" on an object that is deployed, has it applied once: it is made again only when its spec changes.
+	ApplyOnceAnnotation = "flotilla.io/apply-once"
 	// AcceptSequenceAnnotation on a Cluster accepts a hub whose sequences went back to this number.
 	AcceptSequenceAnnotation = "flotilla.io/accept-sequence"
 )

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -57,7 +58,7 @@ func (w *world) made(apiVersion, kind string) func() int {
 			case u.GetName() == mark.GetName():
 				w.must(c.Delete(w.ctx, mark))
 				return len(seen)
-			case !strings.HasPrefix(u.GetName(), "mark-"):
+			case event.Type == apiwatch.Added && !strings.HasPrefix(u.GetName(), "mark-"):
 				seen[string(u.GetUID())] = true
 			}
 		}
@@ -248,7 +249,9 @@ func TestARestoreAndABackupRunOnce(t *testing.T) {
 	}
 	w.phase("restore", "Completed")
 	w.result("dr", "")
-	w.eventually("it is made anew", func() string { return want(w.fieldNow("velero.io/v1", "Restore", "restore", "spec", "backupName") == "b") })
+	w.eventually("it is made anew", func() string {
+		return want(w.fieldNow("velero.io/v1", "Restore", "restore", "spec", "backupName") == "b")
+	})
 	w.phase("restore", "PartiallyFailed")
 	w.result("dr", fleet.OnceFailed)
 	w.reads("dr", fleet.HealthFailed, "")
@@ -295,15 +298,10 @@ func TestAKilledAgentMakesNoSecondRestore(t *testing.T) {
 		name := fmt.Sprintf("dr-%d", n)
 		restore := strings.ReplaceAll(ofVelero("Restore", "backupName: a"), "name: restore", "name: "+name)
 		made := w.made("velero.io/v1", "Restore")
-		var cut *cutter
+		cut := &cutter{}
+		cut.left.Store(n)
 		w.proxy = func(c *rest.Config) {
-			c.Wrap(func(next http.RoundTripper) http.RoundTripper {
-				if cut == nil {
-					cut = &cutter{}
-					cut.left.Store(n)
-				}
-				return &sharedCut{cut, next}
-			})
+			c.Wrap(func(next http.RoundTripper) http.RoundTripper { return &sharedCut{cut, next} })
 		}
 		w.deploy(name, restore)
 		w.startAgent()

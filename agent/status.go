@@ -119,7 +119,8 @@ func newer(order, written *v1alpha1.BundleDeployment) *v1alpha1.BundleDeployment
 func urgent(before, after v1alpha1.BundleDeploymentStatus) bool {
 	return before.Health != after.Health || before.Ready != after.Ready || before.AppliedDeploymentID != after.AppliedDeploymentID ||
 		before.Deletion != after.Deletion || before.ObservedSequence > after.ObservedSequence ||
-		(before.Hold == nil) != (after.Hold == nil) || !equality.Semantic.DeepEqual(before.Outputs, after.Outputs)
+		(before.Hold == nil) != (after.Hold == nil) || !equality.Semantic.DeepEqual(before.Outputs, after.Outputs) ||
+		!equality.Semantic.DeepEqual(before.Once, after.Once)
 }
 
 // facts gathers what the status is made of.

@@ -211,8 +211,9 @@ func TestAnOrderToDeleteIsCarriedOutByTheRules(t *testing.T) {
 
 func TestFailuresNameTheObjectAndSpareTheOthers(t *testing.T) {
 	t.Parallel()
-	job := func(image string) string {
-		return "\n---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: once}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: " + image + "}]}}}\n"
+	deployment := func(app string) string {
+		return "\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: fixed}\nspec: {replicas: 0, selector: {matchLabels: {app: " + app + "}}, " +
+			"template: {metadata: {labels: {app: " + app + "}}, spec: {containers: [{name: c, image: a}]}}}\n"
 	}
 	for _, row := range []struct {
 		rule          string
@@ -223,7 +224,7 @@ func TestFailuresNameTheObjectAndSpareTheOthers(t *testing.T) {
 	}{
 		{"a denied object is named", "", configMap("ok", `a: "1"`) + "\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: denied}\nstringData: {p: canary}\n",
 			func(bd *fleet.BundleDeployment) { bd.Spec.Options.ServiceAccount = "tenant" }, fleet.HealthFailed, "/denied: secrets \"denied\" is forbidden"},
-		{"an immutable field is named", job("a"), configMap("ok", `a: "1"`) + job("b"), nil, fleet.HealthFailed, "once: spec.template (invalid value: field is immutable) cannot be changed in place"},
+		{"an immutable field is named", deployment("a"), configMap("ok", `a: "1"`) + deployment("b"), nil, fleet.HealthFailed, "fixed: spec.selector (invalid value: field is immutable) cannot be changed in place"},
 		{"an object with an unknown field is named", "", configMap("ok", `a: "1"`) + "\n---\napiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {portz: 1, ports: [{port: 1}]}\n",
 			nil, fleet.HealthFailed, "field not declared in schema"},
 		{"an unknown kind is waited for", "", configMap("ok", `a: "1"`) + "\n---\napiVersion: nobody.example.com/v1\nkind: Thing\nmetadata: {name: x}\n",

@@ -168,12 +168,12 @@ func (b *batch) one(ctx context.Context, w plan.Wanted, heal bool) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.answered(w, result)
+	b.answered(ctx, w, result)
 	return nil
 }
 
 // answered remembers the answer to an apply; b.mu is held.
-func (b *batch) answered(w plan.Wanted, result apply.Result) {
+func (b *batch) answered(ctx context.Context, w plan.Wanted, result apply.Result) {
 	d := b.deployment
 	d.inv[w.Key] = result.Item(w)
 	d.fresh[w.Key] = freshFrom(result)

@@ -95,7 +95,7 @@ func (b *batch) send(ctx context.Context, w plan.Wanted, r apply.Request) error 
 	defer b.mu.Unlock()
 	d := b.deployment
 	was := d.inv[w.Key]
-	b.answered(w, result)
+	b.answered(ctx, w, result)
 	if item := d.inv[w.Key]; was.UID == item.UID && was.End != "" {
 		item.End, item.Why = was.End, was.Why
 		d.inv[w.Key] = item

@@ -81,6 +81,9 @@ func End(key layer.Key, live *unstructured.Unstructured, verdict health.Verdict)
 		case "Completed":
 			return v1alpha1.OnceComplete, ""
 		case "Failed", "PartiallyFailed", "FailedValidation":
+			if verdict.State == health.Failed {
+				return v1alpha1.OnceFailed, verdict.Message
+			}
 			return v1alpha1.OnceFailed, "its phase is " + phase
 		}
 	case verdict.State == health.Ready:

@@ -54,7 +54,7 @@ func build(t testing.TB, name string) string {
 	start := time.Now()
 	part := filepath.Join(cache, ".building-"+name)
 	must(t, os.RemoveAll(part))
-	cmd := exec.Command("go", append([]string{"install", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w"}, programs(t, name)...)...)
+	cmd := exec.Command("go", append([]string{"install", "-buildvcs=false", "-ldflags", "-s -w"}, programs(t, name)...)...)
 	cmd.Dir = controllerFolder(name)
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOBIN="+part, "GOFLAGS=-mod=readonly")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"sigs.k8s.io/yaml"
@@ -30,6 +31,14 @@ var inModules = map[string]struct{ controller, module, folder string }{
 	"gatekeeper":   {"gatekeeper", "github.com/open-policy-agent/gatekeeper/v3", "charts/gatekeeper"},
 	"cert-manager": {"certmanager", "github.com/cert-manager/cert-manager", "deploy/charts/cert-manager"},
 	"external-dns": {"externaldns", "sigs.k8s.io/external-dns", "charts/external-dns"},
+}
+
+// kindsFrom are the folders of a module whose CRDs a stand-in chart has.
+var kindsFrom = map[string]struct {
+	controller, module string
+	folders            []string
+}{
+	"velero": {"velero", "github.com/vmware-tanzu/velero", []string{"config/crd/v1/bases", "config/crd/v2alpha1/bases"}},
 }
 
 // chartRepository is a Helm repository of the charts that were asked for.
@@ -112,6 +121,11 @@ func (r *chartRepository) add(name, version string) error {
 		return err
 	}
 	c.Metadata.Version = version
+	kinds, err := kindsOf(name)
+	if err != nil {
+		return err
+	}
+	c.Files = append(c.Files, kinds...)
 	archive, err := chartutil.Save(c, r.dir)
 	if err != nil {
 		return err
@@ -137,6 +151,32 @@ func chartFolder(name string) (string, error) {
 	}
 	dir, err := moduleFolder(in.controller, in.module)
 	return filepath.Join(dir, filepath.FromSlash(in.folder)), err
+}
+
+// kindsOf are the CRDs that a stand-in chart takes from a module.
+func kindsOf(name string) (out []*chart.File, err error) {
+	from, ok := kindsFrom[name]
+	if !ok {
+		return nil, nil
+	}
+	dir, err := moduleFolder(from.controller, from.module)
+	if err != nil {
+		return nil, err
+	}
+	for _, folder := range from.folders {
+		files, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(folder), "*.yaml"))
+		if err != nil || len(files) == 0 {
+			return nil, fmt.Errorf("%s has no CRDs in %s: %w", from.module, folder, err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, &chart.File{Name: "crds/" + filepath.Base(file), Data: data})
+		}
+	}
+	return out, nil
 }
 
 // moduleFolder is where a module that a controller's go.mod requires is, downloaded if need be.

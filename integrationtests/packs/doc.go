@@ -28,7 +28,7 @@
 //
 // Push serves each chart that a fleet.yaml names with repo and version from a repository of our own: made of the project's Go
 // module where that has it, else of charts/ here, which are stand-ins with no more than the objects and fields that the packs
-// use.
+// use; their kinds are the project's own where its Go module has those.
 //
 // # Controllers
 //

@@ -15,6 +15,7 @@ var proofs = []struct {
 	{"Submariner", submariner},
 	{"SharedServices", sharedServices},
 	{"Istio", istio},
+	{"Velero", velero},
 }
 
 func TestPacks(t *testing.T) {

@@ -162,7 +162,8 @@ var gatekeeper = []Builtin{
 	}),
 }
 
-// injected names whose webhooks get their CA from a controller; one without is nothing special elsewhere.
+// injected names whose webhooks get their CA from a controller; one without is nothing special elsewhere. Those that fail open
+// stand in nobody's way until then: Istio's base has one whose CA comes from an istiod that waits for the base.
 const injected = `'istio.io/rev' in self.?metadata.labels.orValue({}) || 'gatekeeper.sh/system' in self.?metadata.labels.orValue({})` +
 	` || self.?metadata.annotations.orValue({}).exists(k, k.startsWith('cert-manager.io/inject-'))`
 
@@ -186,6 +187,8 @@ func webhooks(kind string) v1alpha1.HealthRule {
 	return v1alpha1.HealthRule{
 		Group: "admissionregistration.k8s.io", Kind: kind,
 		Healthy: `size(self.?webhooks.orValue([])) > 0 && self.webhooks.all(w, size(w.?clientConfig.caBundle.orValue('')) > 0)`,
+		Ready: `size(self.?webhooks.orValue([])) > 0 && self.webhooks.all(w, size(w.?clientConfig.caBundle.orValue('')) > 0` +
+			` || w.?failurePolicy.orValue('Fail') == 'Ignore')`,
 		Message: `'its webhooks have no CA yet'`,
 	}
 }

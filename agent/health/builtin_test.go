@@ -85,6 +85,8 @@ func TestBuiltinRules(t *testing.T) {
 		{"another Secret", "v1 Secret", "{type: Opaque}", Ready, ""},
 		{"a webhook with its CA", "admissionregistration.k8s.io/v1 MutatingWebhookConfiguration", "{" + istio + ", webhooks: [{clientConfig: {caBundle: YQ==}}]}", Ready, ""},
 		{"a webhook without", "admissionregistration.k8s.io/v1 MutatingWebhookConfiguration", "{" + istio + ", webhooks: [{clientConfig: {caBundle: YQ==}}, {clientConfig: {url: u}}]}", Progressing, "its webhooks have no CA yet"},
+		{"one that fails open holds nobody up", "admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration", "{" + istio + ", webhooks: [{failurePolicy: Ignore, clientConfig: {}}]}", Joined, "its webhooks have no CA yet"},
+		{"one that fails closed does", "admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration", "{" + istio + ", webhooks: [{failurePolicy: Ignore, clientConfig: {}}, {failurePolicy: Fail, clientConfig: {}}]}", Progressing, "its webhooks have no CA yet"},
 		{"an ordinary webhook without", "admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration", "webhooks: [{clientConfig: {url: u}}]", Ready, ""},
 		{"Gatekeeper's without", "admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration", "{metadata: {labels: {gatekeeper.sh/system: 'yes'}}, webhooks: [{clientConfig: {}}]}", Progressing, "its webhooks have no CA yet"},
 		{"a gateway that is programmed", "gateway.networking.k8s.io/v1 Gateway", "status: {conditions: [{type: Programmed, status: 'True'}]}", Ready, ""},

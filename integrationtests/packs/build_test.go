@@ -6,7 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,11 +66,12 @@ func build(t testing.TB, name string) string {
 	return bin
 }
 
-// programs are the packages of a controller's module that are programs: its own, and the tools that its go.mod names.
+// programs are the packages of a controller's module that are programs: its own and those in folders, and the tools that its
+// go.mod names.
 func programs(t testing.TB, name string) (out []string) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(controllerFolder(name), "main.go")); err == nil {
-		out = append(out, ".")
+		out = append(out, "./...")
 	}
 	mod, err := os.ReadFile(filepath.Join(controllerFolder(name), "go.mod"))
 	must(t, err)
@@ -83,22 +84,16 @@ func programs(t testing.TB, name string) (out []string) {
 func controllerKey(name string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	files, err := filepath.Glob(filepath.Join(controllerFolder(name), "*"))
-	if err != nil || len(files) == 0 {
-		return "", fmt.Errorf("there is no controller %s: %w", name, err)
-	}
-	for _, file := range files {
-		f, err := os.Open(file)
-		if err != nil {
-			return "", err
+	folder := os.DirFS(controllerFolder(name))
+	err := fs.WalkDir(folder, ".", func(file string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
 		}
-		fmt.Fprintln(h, filepath.Base(file))
-		_, err = io.Copy(h, f)
-		if f.Close(); err != nil {
-			return "", err
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil))[:16], nil
+		data, err := fs.ReadFile(folder, file)
+		fmt.Fprintf(h, "%s %d\n%s", file, len(data), data)
+		return err
+	})
+	return hex.EncodeToString(h.Sum(nil))[:16], err
 }
 
 // dropOld deletes what the cache has of older versions, but those of the last days, which another clone may use.

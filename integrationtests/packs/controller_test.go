@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -78,6 +79,19 @@ func (w *World) Controller(c Controller) *Process {
 		w.Serves(p, c.Serves)
 	}
 	return p
+}
+
+// Run builds a controller's module, unless that was done before, runs one of its programs to its end, and returns what it printed.
+func (w *World) Run(controller, program string, args ...string) ([]byte, error) {
+	w.T.Helper()
+	cmd := exec.Command(filepath.Join(build(w.T, controller), program), args...)
+	cmd.Dir, cmd.Env = w.Dir, append(os.Environ(), "HOME="+w.Dir)
+	out, err := cmd.Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		err = fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, failed.Stderr)
+	}
+	return out, err
 }
 
 // actAs writes a kubeconfig of a service account, as its kubelet would for a Pod. The pack may make the account yet.

@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	fleet "flotilla.io/flotilla/api/v1alpha1"
 )
 
 const (
@@ -24,33 +26,34 @@ const (
 	brokerLabel     = "packs.flotilla.io/submariner-broker"
 )
 
+var submariners = []string{"cluster-aws", "cluster-gcp"}
+
 // submariner joins cluster-aws, which has the broker, and cluster-gcp by a push and labels, takes one out and puts it back, and
 // follows a rotated token. The tunnels themselves need Pods.
 func submariner(w *World) {
 	w.Label("cluster-aws", brokerLabel, "true")
-	nodes := &corev1.NodeList{}
-	w.Check(w.Lists("cluster-aws", nodes))
-	if len(nodes.Items) > 0 {
-		w.Annotate("cluster-aws", "packs.flotilla.io/submariner-gateways", nodes.Items[0].Name)
-	}
-	for _, name := range []string{"cluster-aws", "cluster-gcp"} {
+	gateways := map[string]string{}
+	for _, name := range submariners {
+		gateways[name] = gatewayOf(w, name)
+		w.Annotate(name, "packs.flotilla.io/submariner-gateways", gateways[name])
 		w.Label(name, submarinerLabel, "member")
 	}
 	start := time.Now()
 	w.Push("submariner", nil)
-	for _, name := range []string{"cluster-aws", "cluster-gcp"} {
+	for _, name := range submariners {
 		joined(w, name)
 	}
 	w.T.Logf("from push to both joined: %s", time.Since(start).Round(10*time.Millisecond))
 	w.Prove("broker deployed, both clusters joined with wireguard", "submariner",
 		"each Submariner object has the broker's address, its own token and CA, the common key and cable driver wireguard", Proved)
-	for i := range nodes.Items[:min(1, len(nodes.Items))] {
-		n := &nodes.Items[i]
-		w.Check(w.Reads("cluster-aws", n))
+	for name, gateway := range gateways {
+		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: gateway}}
+		w.Check(w.Reads(name, n))
 		if n.Labels["submariner.io/gateway"] != "true" {
-			w.T.Errorf("node %s has no gateway label", n.Name)
+			w.T.Errorf("node %s of %s has no gateway label", n.Name, name)
 		}
 	}
+	connected(w)
 	theirRights(w)
 	rotated(w)
 	outAndBack(w)
@@ -162,6 +165,7 @@ func outAndBack(w *World) {
 		})
 	}
 	w.Label("cluster-gcp", submarinerLabel, "leaving")
+	w.says("submariner-join", "cluster-aws", fleet.HealthProgressing, "no other cluster is connected yet")
 	gone("the Submariner object", func() error { _, err := submarinerOf(w, "cluster-gcp"); return err })
 	if _, err := accountOf(w, "cluster-gcp"); err != nil {
 		w.T.Errorf("the account went before its member did: %v", err)
@@ -170,5 +174,6 @@ func outAndBack(w *World) {
 	gone("the account", func() error { _, err := accountOf(w, "cluster-gcp"); return err })
 	w.Label("cluster-gcp", submarinerLabel, "member")
 	joined(w, "cluster-gcp")
-	w.Prove("a joined cluster is taken out and put back by a label", "a label", "Submariner object and account of cluster-gcp went and came again", Proved)
+	w.healthy("submariner-join")
+	w.Prove("a joined cluster is taken out and put back by a label", "a label", "Submariner object and account of cluster-gcp went and came again, cluster-aws said that it is alone, and both are Healthy", Proved)
 }

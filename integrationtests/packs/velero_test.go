@@ -111,39 +111,6 @@ func (v *veleroPack) change(files map[string]string) string {
 	return v.Push("velero", v.edits)
 }
 
-// deployment is a bundle on a cluster, as the hub has it.
-func (w *World) deployment(bundle, cluster string) (*fleet.BundleDeployment, error) {
-	list := &fleet.BundleDeploymentList{}
-	err := w.Hub.Client.List(context.Background(), list, client.MatchingLabels{fleet.BundleLabel: bundle, fleet.ClusterLabel: cluster})
-	if err == nil && len(list.Items) != 1 {
-		err = fmt.Errorf("bundle %s is %d times on %s", bundle, len(list.Items), cluster)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &list.Items[0], nil
-}
-
-// healthy waits until bundles are verified wherever they should be.
-func (w *World) healthy(bundles ...string) {
-	w.T.Helper()
-	w.Settled(bundles...)
-	w.Eventually("waiting for the health of "+strings.Join(bundles, ", "), func() error {
-		for _, name := range bundles {
-			list := &fleet.BundleDeploymentList{}
-			if err := w.Hub.Client.List(context.Background(), list, client.MatchingLabels{fleet.BundleLabel: name}); err != nil {
-				return err
-			}
-			for i := range list.Items {
-				if s := list.Items[i].Status; s.Health != fleet.HealthHealthy {
-					return fmt.Errorf("%s on %s is %s: %s", name, list.Items[i].Labels[fleet.ClusterLabel], s.Health, s.Display.State)
-				}
-			}
-		}
-		return nil
-	})
-}
-
 // progressing: as long as no Velero answers, the locations are on their way, and what depends on them waits.
 func (v *veleroPack) progressing() {
 	for _, cluster := range []string{source, standby} {

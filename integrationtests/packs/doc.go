@@ -19,7 +19,8 @@
 // agent and the cluster's own controllers touched it:
 //
 //   - reader reads (w.Reads, w.Lists, w.Kubectl);
-//   - stand-in does what only pods, kubelets and clouds would: write Pods, statuses, take tokens (w.StandIn);
+//   - stand-in does what only pods, kubelets and clouds would: write Pods, statuses, take tokens (w.StandIn), and what
+//     Submariner's own Pods would, by the program in standin (w.StandInProgram);
 //   - person does by hand what must be survived: deletes what a pack made (w.Person). Each such write is told in the end.
 //
 // Controllers act as the service account that the pack made for them (Controller.As), as in a Pod.

@@ -63,23 +63,26 @@ func (w *World) says(bundle, cluster string, health fleet.Health, words string) 
 // allHealthy wants all that was ever pushed, and was not taken back, to be Healthy on every cluster.
 func (w *World) allHealthy() {
 	w.T.Helper()
+	var count int
+	var on map[string]bool
 	w.Eventually("waiting for all to be Healthy", func() error {
 		all := &fleet.BundleDeploymentList{}
 		if err := w.Hub.Client.List(context.Background(), all); err != nil {
 			return err
 		}
-		seen := map[string]bool{}
+		on = map[string]bool{}
 		var wrong []string
 		for i := range all.Items {
 			d := &all.Items[i]
-			seen[d.Labels[fleet.ClusterLabel]] = true
+			on[d.Labels[fleet.ClusterLabel]] = true
 			if d.Status.Health != fleet.HealthHealthy {
 				wrong = append(wrong, fmt.Sprintf("%s on %s is %s (%s)", d.Labels[fleet.BundleLabel], d.Labels[fleet.ClusterLabel], d.Status.Health, d.Status.Display.State))
 			}
 		}
-		if len(wrong) > 0 || len(seen) < len(clusters) {
-			return fmt.Errorf("%d clusters have bundles; %s", len(seen), strings.Join(wrong, "; "))
+		if count = len(all.Items); len(wrong) > 0 {
+			return fmt.Errorf("%d of %d: %s", len(wrong), count, strings.Join(wrong, "; "))
 		}
 		return nil
 	})
+	w.Prove("ends with all Healthy", "all of it", fmt.Sprintf("%d BundleDeployments on %d clusters are Healthy", count, len(on)), Proved)
 }

@@ -5,6 +5,7 @@ package packs
 import (
 	"context"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"time"
@@ -43,7 +44,9 @@ func istio(w *World) {
 	primary.synced(w, "cluster-aws", "cluster-gcp") // once the remote has the reader's role, which comes with the address
 	w.Prove("primary installed, remote joined", "istio", "the real istiod, as the pack's account, says synced of both clusters at /debug/clusterz, "+seconds(start)+" after the push", Proved)
 	served(w)
+	w.Prove("external istiod serves the remote", "istio", "cluster-gcp has istio-ca-root-cert, and its injection webhook a CA, from the istiod of cluster-aws", Proved)
 	primary.trusts(w)
+	remoteOutAndBack(w, primary)
 	routed(w, primary)
 
 	moved := time.Now()
@@ -201,6 +204,37 @@ func newToken(w *World, primary *istiod) {
 		return nil
 	})
 	took := seconds(start)
+	w.Eventually("waiting for istiod to take the new token", func() error {
+		log, err := os.ReadFile(primary.Log)
+		if err == nil && !strings.Contains(string(log), "Update cluster\tcluster=cluster-gcp") {
+			err = fmt.Errorf("its log %s says nothing of it", primary.Log)
+		}
+		return err
+	})
 	primary.synced(w, "cluster-aws", "cluster-gcp")
 	w.Prove("a rotated token reaches its consumer", "nothing", "the Secret was deleted by hand; its new token was in the remote secret after "+took+", and istiod is synced with it", Proved)
+}
+
+// remoteOutAndBack: a label takes the remote out of the mesh, and puts it back.
+func remoteOutAndBack(w *World, primary *istiod) {
+	w.Label("cluster-gcp", istioLabel, "")
+	w.Eventually("waiting for the remote secret to go", func() error {
+		err := w.Reads("cluster-aws", secretOf("cluster-gcp"))
+		if err == nil {
+			return fmt.Errorf("it is there")
+		}
+		return client.IgnoreNotFound(err)
+	})
+	w.Eventually("waiting for istiod to forget the remote", func() error {
+		known, err := primary.knows()
+		if err == nil && known["cluster-gcp"] != "" {
+			err = fmt.Errorf("it knows %v", known)
+		}
+		return err
+	})
+	start := time.Now()
+	w.Label("cluster-gcp", istioLabel, "remote")
+	primary.synced(w, "cluster-aws", "cluster-gcp")
+	served(w)
+	w.Prove("a joined cluster is taken out and put back by a label", "a label", "istiod forgot cluster-gcp, and was synced with it again "+seconds(start)+" after the label came back", Proved)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"flotilla.io/flotilla/bundle/dial"
 	"flotilla.io/flotilla/bundle/source"
 )
 
@@ -72,7 +73,7 @@ type Chart struct {
 // Fetcher keeps connections, indexes and archives between fetches. It is safe for concurrent use.
 type Fetcher struct {
 	blobs blobs
-	local bool
+	guard dial.Guard
 
 	mu         sync.Mutex
 	transports map[string]*http.Transport
@@ -90,7 +91,7 @@ type Options struct {
 
 // New makes a Fetcher.
 func New(o Options) *Fetcher {
-	return &Fetcher{blobs: blobs{dir: o.Dir}, local: o.Local, transports: map[string]*http.Transport{}, indexes: map[string]*index{}, archives: map[string]seen{}}
+	return &Fetcher{blobs: blobs{dir: o.Dir}, guard: dial.Guard{Local: o.Local}, transports: map[string]*http.Transport{}, indexes: map[string]*index{}, archives: map[string]seen{}}
 }
 
 // Session is one reading: an index is asked for once in it, so that all charts are of one moment.

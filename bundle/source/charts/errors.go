@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"flotilla.io/flotilla/bundle/dial"
 	"flotilla.io/flotilla/bundle/source"
 )
 
@@ -35,7 +36,7 @@ func named(err error, ref Ref) error {
 
 // explain turns what a connection ended with into an error without credentials.
 func explain(ref Ref, auth Auth, err error) error {
-	var refused *refusedAddress
+	var refused *dial.RefusedError
 	var elsewhere *otherHost
 	switch {
 	case errors.As(err, &refused):

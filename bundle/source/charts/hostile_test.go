@@ -181,10 +181,10 @@ func TestAddressesAreCheckedWhenTheyAreDialled(t *testing.T) {
 		"169.254.169.254": {true, true}, "fe80::1": {true, true}, "224.0.0.1": {true, true}, "100.100.100.200": {true, true}, "fd00:ec2::254": {true, true},
 		"10.43.0.7": {false, false}, "93.184.216.34": {false, false},
 	} {
-		if got := strict.refuses(ip, netip.MustParseAddr(ip)) != nil; got != refused[0] {
+		if got := strict.guard.Refuses(ip, netip.MustParseAddr(ip)) != nil; got != refused[0] {
 			t.Errorf("%s: a hub refuses it: %v", ip, got)
 		}
-		if got := lenient.refuses(ip, netip.MustParseAddr(ip)) != nil; got != refused[1] {
+		if got := lenient.guard.Refuses(ip, netip.MustParseAddr(ip)) != nil; got != refused[1] {
 			t.Errorf("%s: a command refuses it: %v", ip, got)
 		}
 	}

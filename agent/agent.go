@@ -25,6 +25,8 @@ type Config struct {
 	Local     *rest.Config // the cluster it runs on
 	Version   string
 	Log       *slog.Logger
+	// ProbeLocal lets health probes ask this machine itself: for an agent that stands beside what it probes.
+	ProbeLocal bool
 }
 
 // Run runs the agent until ctx ends. It begins with what the store remembers, before the hub is asked anything, and goes
@@ -54,6 +56,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	layers := pull.NewLayers(s)
 	e := newEngine(c.Log, c.Namespace, s, layers, tenants, accountsOf(c.Namespace, core.ServiceAccounts(c.Namespace).Get), renderer)
+	e.guard.Local = c.ProbeLocal
 	if err := persist(ctx, c.Log, "reading what the store remembers", func() error { return e.load(ctx) }); err != nil {
 		return err
 	}

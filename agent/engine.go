@@ -22,11 +22,13 @@ import (
 	"flotilla.io/flotilla/agent/drift"
 	"flotilla.io/flotilla/agent/named"
 	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/probes"
 	"flotilla.io/flotilla/agent/pull"
 	"flotilla.io/flotilla/agent/rendering"
 	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
+	"flotilla.io/flotilla/bundle/dial"
 	"flotilla.io/flotilla/bundle/layer"
 )
 
@@ -50,6 +52,8 @@ type engine struct {
 	renderer  *rendering.Renderer
 	sources   *named.Watches // where values come from
 	yields    *named.Watches // what outputs look at
+	guard     dial.Guard     // what probes may ask
+	probes    *probes.Runner
 	claims    plan.Claims
 	queue     workqueue.TypedDelayingInterface[string]
 
@@ -106,6 +110,7 @@ func (e *engine) load(ctx context.Context) error {
 func (e *engine) run(ctx context.Context) {
 	e.watches = drift.NewWatches(ctx, e.tenants, e.log, e.touched)
 	soon := func(name string) { e.queue.AddAfter(name, gather) }
+	e.probes = probes.NewRunner(ctx, e.guard, soon)
 	e.sources, e.yields = named.NewWatches(ctx, e.tenants, soon), named.NewWatches(ctx, e.tenants, soon)
 	defer e.renderer.Close()
 	e.wakeAll()
@@ -254,6 +259,7 @@ func (e *engine) forget(ctx context.Context, d *deployment) error {
 	e.watches.Want(d.name, nil)
 	e.sources.Want(d.name, nil, nil)
 	e.yields.Want(d.name, nil, nil)
+	e.probes.Want(d.name, nil, nil)
 	e.claims.Forget(d.name)
 	e.mu.Lock()
 	delete(e.deployments, d.name)

@@ -36,7 +36,7 @@ func (e *engine) report(ctx context.Context, d *deployment) {
 	}
 	e.settled(ctx, d, facts)
 	at, _ := e.membership()
-	if d.order == nil || at.hub == nil || e.blind(d) {
+	if d.order == nil || at.hub == nil || e.blind(d) || e.probing(d) {
 		return
 	}
 	before := d.order.Status
@@ -134,7 +134,7 @@ func (e *engine) facts(ctx context.Context, d *deployment) report.Facts {
 		Failure: cmp.Or(d.failure, d.record.GivenUp), Waiting: d.waiting, Lost: d.lost, Hold: d.hold, Total: len(d.wanted), Kept: d.kept(),
 		Conflict: e.conflict(d), Deletion: d.record.Deletion, Synced: d.synced(), Outputs: d.outputs,
 	}
-	f.Once = e.onceObjects(ctx, d)
+	f.Once, f.Probes = e.onceObjects(ctx, d), e.probe(ctx, d)
 	if spec.Deletion != nil {
 		f.Deleting = d.deleting
 	}

@@ -170,7 +170,7 @@ func (w *world) startAgent() {
 	done := make(chan error, 1)
 	log := slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() {
-		done <- agent.Run(ctx, agent.Config{Namespace: w.own, Local: local, Version: "test", Log: log})
+		done <- agent.Run(ctx, agent.Config{Namespace: w.own, Local: local, Version: "test", Log: log, ProbeLocal: true})
 	}()
 	w.stop = func() {
 		cancel()

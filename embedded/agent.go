@@ -53,7 +53,7 @@ func (a *Agent) Start() error {
 	if err != nil {
 		return err
 	}
-	a.Process, err = Start(path, a.LogPath(), "--kubeconfig", a.account(), "--namespace", fleet.SystemNamespace)
+	a.Process, err = Start(path, a.LogPath(), "--kubeconfig", a.account(), "--namespace", fleet.SystemNamespace, "--probe-this-machine")
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,7 @@ type Facts struct {
 	Synced   int64 // forceSyncGeneration
 	Outputs  []v1alpha1.OutputValue
 	Once     []v1alpha1.OnceObject
+	Probes   []string // what probes do not find as it should be
 }
 
 // Object is how one object is.
@@ -131,7 +132,7 @@ func (f Facts) unverified() string {
 			lines = append(lines, o.nonReadyStatus().String())
 		}
 	}
-	return firstThree(lines)
+	return firstThree(append(lines, f.Probes...))
 }
 
 func firstThree(lines []string) string {

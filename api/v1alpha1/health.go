@@ -28,26 +28,29 @@ type HealthRule struct {
 	Message string `json:"message,omitempty"`
 }
 
+// MostProbes is how many probes a bundle has at most.
+const MostProbes = 16
+
 // HealthProbe is a check that the cluster's agent makes: one of http, tcp, job and object.
 type HealthProbe struct {
 	// Name of the probe, unique in the bundle.
 	Name string `json:"name"`
-	// HTTP asks a server.
+	// HTTP asks a server from the cluster, without credentials; a redirect is an answer. Templates are filled in.
 	HTTP *HTTPProbe `json:"http,omitempty"`
-	// TCP opens a connection.
+	// TCP opens a connection from the cluster.
 	TCP *TCPProbe `json:"tcp,omitempty"`
-	// Job that must be complete.
+	// Job that must be complete; the bundle deploys it.
 	Job *JobProbe `json:"job,omitempty"`
 	// Object that Value looks at; the bundle need not deploy it. It is read as the bundle's service account.
 	Object *ProbeObject `json:"object,omitempty"`
 	// Value is a CEL expression over self, the object, that is true when all is well.
 	Value string `json:"value,omitempty"`
-	// Interval between two checks. Unset means 60s.
+	// Interval between two checks, 5s or more. Unset means 60s. Until a probe succeeds for the first time it is made more often.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}([.][0-9]+)?(ns|us|µs|ms|s|m|h))+$`
 	Interval *metav1.Duration `json:"interval,omitempty"`
-	// Timeout of one check. Unset means 5s.
+	// Timeout of one check, 30s or less. Unset means 5s.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}([.][0-9]+)?(ns|us|µs|ms|s|m|h))+$`

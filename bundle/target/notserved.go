@@ -44,21 +44,14 @@ func NotServed(b *v1alpha1.Bundle) []Unserved {
 	empty := b.Spec.ContentsID == "" && len(b.Spec.Resources) == 0
 	l.add(b.Spec.HelmOpOptions != nil && empty, "spec.helmOpOptions", true, "a HelmOp has the chart of its bundle fetched; write a HelmOp")
 	l.add(b.Spec.RolloutStrategy != nil, "spec.rolloutStrategy", false, "a change goes to all clusters at once")
-	const unprobed = "probes are not made yet; rules count"
-	l.add(probes(&b.Spec.BundleDeploymentOptions), "spec.health.probes", false, unprobed)
 	for i := range b.Spec.Targets {
 		t := &b.Spec.Targets[i]
 		path := fmt.Sprintf("spec.targets[%d] (%s)", i, t.Name)
 		const above = "it counts in the bundle only, not in a target, as in Fleet"
-		l.add(probes(&t.BundleDeploymentOptions), path+".health.probes", false, unprobed)
 		l.add(t.DeleteNamespace, path+".deleteNamespace", false, above)
 		l.add(t.DeleteCRDResources, path+".deleteCRDResources", false, above)
 	}
 	return l
-}
-
-func probes(o *v1alpha1.BundleDeploymentOptions) bool {
-	return o.Health != nil && len(o.Health.Probes) > 0
 }
 
 // RemoteChart tells whether helm.chart names something to download, not a directory.

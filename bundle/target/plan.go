@@ -45,6 +45,7 @@ type place struct {
 type options struct {
 	values    map[string]any
 	kustomize *v1alpha1.KustomizeOptions
+	health    *v1alpha1.HealthOptions
 }
 
 // maxFilled bounds the matches kept for clusters whose templates give the same texts.
@@ -88,7 +89,8 @@ func (p *plan) slotsOf(values map[string]any) ([]slot, error) {
 	for _, key := range slices.Sorted(maps.Keys(p.templates)) {
 		slots = append(slots, slot{Text: Text{"helm.templateValues" + segment(key), p.templates[key]}, put: putValue(key)})
 	}
-	return append(slots, kustomizeSlots(p.match.Options.Kustomize)...), nil
+	slots = append(slots, kustomizeSlots(p.match.Options.Kustomize)...)
+	return append(slots, probeSlots(p.match.Options.Health)...), nil
 }
 
 // putValues reads the text of all values back.
@@ -210,7 +212,7 @@ func (p *plan) finish(values map[string]any, slots []slot, filled Filled) (*Matc
 }
 
 func (p *plan) make(values map[string]any, slots []slot, texts []string) (*Match, error) {
-	o := options{maps.Clone(values), p.match.Options.Kustomize.DeepCopy()}
+	o := options{maps.Clone(values), p.match.Options.Kustomize.DeepCopy(), p.match.Options.Health.DeepCopy()}
 	if o.values == nil {
 		o.values = map[string]any{}
 	}
@@ -220,7 +222,7 @@ func (p *plan) make(values map[string]any, slots []slot, texts []string) (*Match
 		}
 	}
 	match := p.match
-	match.Options.Kustomize = o.kustomize
+	match.Options.Kustomize, match.Options.Health = o.kustomize, o.health
 	if p.match.Options.Helm != nil {
 		helm := *p.match.Options.Helm
 		helm.Values = &v1alpha1.GenericMap{Data: o.values}

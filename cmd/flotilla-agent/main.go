@@ -46,6 +46,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.SetOutput(out)
 	namespace := flags.String("namespace", env("NAMESPACE", v1alpha1.SystemNamespace), "the agent's own namespace; the default is $NAMESPACE")
 	kubeconfig := flags.String("kubeconfig", "", "the cluster to run on; by default the one that the agent's pod is in")
+	local := flags.Bool("probe-this-machine", false, "let health probes ask loopback addresses: for an agent that stands beside what it probes")
 	verbose := flags.Bool("v", false, "log also what changed nothing")
 	show := flags.Bool("version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
@@ -62,13 +63,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))
 	klog.SetSlogLogger(log) // what client-go has to say
 
-	local, err := cluster(*kubeconfig)
+	config, err := cluster(*kubeconfig)
 	if err != nil {
 		return err
 	}
 	frugal()
-	log.Info("flotilla-agent", "version", version, "cluster", local.Host, "namespace", *namespace)
-	return agent.Run(ctx, agent.Config{Namespace: *namespace, Local: local, Version: version, Log: log})
+	log.Info("flotilla-agent", "version", version, "cluster", config.Host, "namespace", *namespace)
+	return agent.Run(ctx, agent.Config{Namespace: *namespace, Local: config, ProbeLocal: *local, Version: version, Log: log})
 }
 
 // cluster finds the cluster to run on.

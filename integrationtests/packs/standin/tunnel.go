@@ -141,11 +141,12 @@ func (m *member) connections(ctx context.Context) (out []any, err error) {
 		if id == m.cluster {
 			continue
 		}
-		status := "connecting"
+		connection := map[string]any{"status": "connecting", "statusMessage": "", "endpoint": spec}
 		if known[id] {
-			status = "connected"
+			connection["status"] = "connected"
+			connection["latencyRTT"] = map[string]any{"last": "1ms", "min": "1ms", "average": "1ms", "max": "1ms", "stdDev": "0s"}
 		}
-		out = append(out, map[string]any{"status": status, "statusMessage": "", "endpoint": spec})
+		out = append(out, connection)
 	}
 	return out, nil
 }

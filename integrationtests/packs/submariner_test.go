@@ -55,6 +55,7 @@ func submariner(w *World) {
 	}
 	connected(w)
 	theirRights(w)
+	crosses(w)
 	rotated(w)
 	outAndBack(w)
 }

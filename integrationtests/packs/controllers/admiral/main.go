@@ -11,7 +11,7 @@ import (
 	"syscall"
 
 	"github.com/submariner-io/admiral/pkg/syncer/broker"
-	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	mcs "sigs.k8s.io/mcs-api/pkg/apis/v1alpha1"
 )
@@ -33,12 +33,11 @@ func run(ctx context.Context, kubeconfig, cluster, namespace string) error {
 	if err != nil {
 		return err
 	}
-	scheme := runtime.NewScheme()
-	if err := mcs.AddToScheme(scheme); err != nil {
+	if err := mcs.AddToScheme(scheme.Scheme); err != nil { // the library converts with the one of all clients
 		return err
 	}
 	syncer, err := broker.NewSyncer(broker.SyncerConfig{
-		LocalRestConfig: member, LocalNamespace: namespace, LocalClusterID: cluster, Scheme: scheme,
+		LocalRestConfig: member, LocalNamespace: namespace, LocalClusterID: cluster,
 		ResourceConfigs: []broker.ResourceConfig{{
 			LocalSourceNamespace: namespace, LocalResourceType: &mcs.ServiceImport{}, BrokerResourceType: &mcs.ServiceImport{},
 		}},

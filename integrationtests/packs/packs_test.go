@@ -15,6 +15,7 @@ var proofs = []struct {
 	{"Submariner", submariner},
 	{"SharedServices", sharedServices},
 	{"Velero", velero},
+	{"Gatekeeper", gatekeeper},
 	{"Istio", istio}, // the last: from then on Pods of production ask an istiod that no API server here can reach
 }
 

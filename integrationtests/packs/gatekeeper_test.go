@@ -4,11 +4,11 @@ package packs
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,17 +126,12 @@ func auditor(w *World, cluster string) *Process {
 func counted(w *World, cluster, policy string, want int) {
 	w.T.Helper()
 	w.Eventually(fmt.Sprintf("waiting for %s of %s to count %d", policy, cluster, want), func() error {
-		d, err := w.deployment("gatekeeper-constraints", cluster)
+		got, err := w.output("gatekeeper-constraints", cluster, policy)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(d.Status.Outputs, func(o fleet.OutputValue) bool { return o.Name == policy })
-		if i < 0 || d.Status.Outputs[i].Value == nil {
-			return fmt.Errorf("the hub has no such output: %v", d.Status.Outputs)
-		}
-		var got int
-		if err := json.Unmarshal(d.Status.Outputs[i].Value.Raw, &got); err != nil || got != want {
-			return fmt.Errorf("the hub has %s", d.Status.Outputs[i].Value.Raw)
+		if got != strconv.Itoa(want) {
+			return fmt.Errorf("the hub has %s", got)
 		}
 		u := object("constraints.gatekeeper.sh/v1beta1", map[string]string{"residency": "FleetResidency", "closed_egress": "FleetClosedEgress"}[policy], "", "eu")
 		if err := w.Reads(cluster, u); err != nil {

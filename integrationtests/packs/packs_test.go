@@ -16,6 +16,7 @@ var proofs = []struct {
 	{"SharedServices", sharedServices},
 	{"Velero", velero},
 	{"Gatekeeper", gatekeeper},
+	{"CertManager", certManager},
 	{"Istio", istio}, // the last: from then on Pods of production ask an istiod that no API server here can reach
 }
 

@@ -5,6 +5,7 @@ package packs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -58,6 +59,19 @@ func (w *World) says(bundle, cluster string, health fleet.Health, words string) 
 		}
 		return nil
 	})
+}
+
+// output is a value that a bundle gives on a cluster, as the hub has it, in JSON.
+func (w *World) output(bundle, cluster, name string) (string, error) {
+	d, err := w.deployment(bundle, cluster)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(d.Status.Outputs, func(o fleet.OutputValue) bool { return o.Name == name })
+	if i < 0 || d.Status.Outputs[i].Value == nil {
+		return "", fmt.Errorf("the hub has no output %s of %s on %s: %v", name, bundle, cluster, d.Status.Outputs)
+	}
+	return string(d.Status.Outputs[i].Value.Raw), nil
 }
 
 // allHealthy wants all that was ever pushed, and was not taken back, to be Healthy on every cluster.

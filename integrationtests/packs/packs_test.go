@@ -17,6 +17,7 @@ var proofs = []struct {
 	{"Velero", velero},
 	{"Gatekeeper", gatekeeper},
 	{"CertManager", certManager},
+	{"GlobalLoadBalancing", globalLB},
 	{"Istio", istio}, // the last: from then on Pods of production ask an istiod that no API server here can reach
 }
 

@@ -54,6 +54,7 @@ type World struct {
 
 // shared is what subtests have in common.
 type shared struct {
+	test     *testing.T // the whole test
 	charts   *chartRepository
 	joined   map[string]time.Time
 	accounts map[string]map[string]account // by cluster and name
@@ -80,7 +81,7 @@ func root() string {
 
 func newWorld(t *testing.T) *World {
 	w := &World{World: world.New(t, world.Options{}), shared: &shared{
-		joined: map[string]time.Time{}, accounts: map[string]map[string]account{}, pushed: map[string][]string{}, repos: map[string]bool{},
+		test: t, joined: map[string]time.Time{}, accounts: map[string]map[string]account{}, pushed: map[string][]string{}, repos: map[string]bool{},
 	}}
 	t.Cleanup(w.stopControllers)
 	w.charts = serveCharts(t)

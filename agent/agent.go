@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"flotilla.io/flotilla/agent/pull"
+	"flotilla.io/flotilla/agent/record"
 	"flotilla.io/flotilla/agent/register"
 	"flotilla.io/flotilla/agent/rendering"
 	"flotilla.io/flotilla/agent/store"
@@ -27,6 +29,8 @@ type Config struct {
 	Log       *slog.Logger
 	// ProbeLocal lets health probes ask this machine itself: for an agent that stands beside what it probes.
 	ProbeLocal bool
+	// Records gets a line for each change that is made for a bundle: see record.Change.
+	Records io.Writer
 }
 
 // Run runs the agent until ctx ends. It begins with what the store remembers, before the hub is asked anything, and goes
@@ -42,7 +46,9 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("preparing the connection to the cluster: %w", err)
 	}
-	tenants, err := tenant.New(local, c.Namespace)
+	recorded := rest.CopyConfig(local)
+	recorded.Wrap(record.Changes(c.Records))
+	tenants, err := tenant.New(recorded, c.Namespace)
 	if err != nil {
 		return err
 	}

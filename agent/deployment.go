@@ -16,6 +16,7 @@ import (
 	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/agent/others"
 	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/record"
 	"flotilla.io/flotilla/agent/report"
 	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/agent/tenant"
@@ -107,6 +108,15 @@ func (d *deployment) wants(key layer.Key) (plan.Wanted, bool) {
 		return plan.Wanted{}, false
 	}
 	return d.wanted[i], true
+}
+
+// cause is what is written down of a change, besides the change.
+func (d *deployment) cause(reason string) record.Cause {
+	revision := d.record.Revision
+	if d.record.GivenUp != "" {
+		revision = d.record.GoodRevision
+	}
+	return record.Cause{ClusterNamespace: d.record.Namespace, Bundle: d.name, Revision: revision, Reason: reason}
 }
 
 func (d *deployment) post(change func(*inbox)) {

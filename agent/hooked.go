@@ -15,6 +15,7 @@ import (
 	"flotilla.io/flotilla/agent/hooks"
 	"flotilla.io/flotilla/agent/once"
 	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/record"
 	"flotilla.io/flotilla/agent/store"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
@@ -74,7 +75,7 @@ func (b *batch) place(entry layer.Entry) (plan.Wanted, error) {
 // do runs the hooks of an event, as far as it goes now.
 func (b *batch) do(ctx context.Context, event hooks.Event) error {
 	d := b.deployment
-	err := b.runner().Do(ctx, d.record.Hooks.Copy(), event)
+	err := b.runner().Do(record.Because(ctx, record.Hook), d.record.Hooks.Copy(), event)
 	var runs *hooks.RunningError
 	var failed *hooks.FailedError
 	switch {

@@ -15,6 +15,7 @@ import (
 	"flotilla.io/flotilla/agent/apply"
 	"flotilla.io/flotilla/agent/drift"
 	"flotilla.io/flotilla/agent/plan"
+	"flotilla.io/flotilla/agent/record"
 	"flotilla.io/flotilla/api/v1alpha1"
 	"flotilla.io/flotilla/bundle/layer"
 )
@@ -222,7 +223,7 @@ func (b *batch) heal(ctx context.Context, key layer.Key, was drifted) {
 	was.healed = time.Now()
 	was.next = was.healed.Add(min(healCalm<<min(was.rounds-1, 6), healSlowest))
 	was.fighter = fighter(was)
-	if err := b.one(ctx, w, true); err != nil {
+	if err := b.one(record.Because(ctx, record.Drift), w, true); err != nil {
 		b.engine.log.Info("putting an object back failed", "bundle", d.name, "object", key.String(), "error", err)
 		was.failed = "cannot be put back: " + err.Error()
 		d.drift[key] = was

@@ -14,6 +14,7 @@ import (
 	"flotilla.io/flotilla/agent/inventory"
 	"flotilla.io/flotilla/agent/plan"
 	"flotilla.io/flotilla/agent/pull"
+	"flotilla.io/flotilla/agent/record"
 	"flotilla.io/flotilla/agent/rendering"
 	"flotilla.io/flotilla/agent/tenant"
 	"flotilla.io/flotilla/api/v1alpha1"
@@ -57,7 +58,7 @@ func (e *engine) act(ctx context.Context, d *deployment) error {
 		return err
 	}
 	if d.record.Spec.Deletion != nil && d.hold == nil {
-		return e.uninstall(ctx, d)
+		return e.uninstall(record.With(ctx, d.cause(record.Remove)), d)
 	}
 	if d.record.Spec.DeploymentID == "" {
 		return nil // nothing was ever accepted
@@ -134,6 +135,7 @@ func sentence(err error) string {
 
 // converge makes the cluster what the record says, and looks at what moved.
 func (e *engine) converge(ctx context.Context, d *deployment) error {
+	ctx = record.With(ctx, d.cause(record.Deploy))
 	if !d.opened {
 		if err := e.open(ctx, d); err != nil {
 			return err
@@ -223,7 +225,7 @@ func (e *engine) carryOut(ctx context.Context, d *deployment, steps []plan.Step)
 	work.retry(ctx)
 	leaving := slices.Concat(by[plan.Prune], by[plan.Keep], by[plan.HandOver])
 	if len(errs) == 0 && d.hold == nil && len(leaving) > 0 {
-		errs = append(errs, e.leave(ctx, d, leaving)...)
+		errs = append(errs, e.leave(record.Because(ctx, record.Remove), d, leaving)...)
 	}
 	if err := e.save(ctx, d); err != nil {
 		errs = append(errs, err)

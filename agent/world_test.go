@@ -50,8 +50,9 @@ type world struct {
 	began     time.Time
 	proxy     func(*rest.Config) // changes the agent's connection to its cluster
 
-	logs logs
-	stop func()
+	logs    logs
+	records logs // of changes
+	stop    func()
 }
 
 // newWorld is the world of a test that runs beside the others, which mostly wait.
@@ -170,7 +171,7 @@ func (w *world) startAgent() {
 	done := make(chan error, 1)
 	log := slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() {
-		done <- agent.Run(ctx, agent.Config{Namespace: w.own, Local: local, Version: "test", Log: log, ProbeLocal: true})
+		done <- agent.Run(ctx, agent.Config{Namespace: w.own, Local: local, Version: "test", Log: log, ProbeLocal: true, Records: &w.records})
 	}()
 	w.stop = func() {
 		cancel()
@@ -367,6 +368,7 @@ type request struct {
 	ImpersonatedUser *struct {
 		Username string `json:"username"`
 	} `json:"impersonatedUser"`
+	AuditID   string `json:"auditID"`
 	ObjectRef struct {
 		Resource, Subresource, Namespace, Name string
 	} `json:"objectRef"`

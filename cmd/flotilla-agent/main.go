@@ -35,13 +35,14 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stderr); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "flotilla-agent:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
+// run logs to out and writes down changes to records.
+func run(ctx context.Context, args []string, records, out io.Writer) error {
 	flags := flag.NewFlagSet("flotilla-agent", flag.ContinueOnError)
 	flags.SetOutput(out)
 	namespace := flags.String("namespace", env("NAMESPACE", v1alpha1.SystemNamespace), "the agent's own namespace; the default is $NAMESPACE")
@@ -69,7 +70,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	frugal()
 	log.Info("flotilla-agent", "version", version, "cluster", config.Host, "namespace", *namespace)
-	return agent.Run(ctx, agent.Config{Namespace: *namespace, Local: config, ProbeLocal: *local, Version: version, Log: log})
+	return agent.Run(ctx, agent.Config{Namespace: *namespace, Local: config, ProbeLocal: *local, Version: version, Log: log, Records: records})
 }
 
 // cluster finds the cluster to run on.

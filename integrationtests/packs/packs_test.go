@@ -18,6 +18,7 @@ var proofs = []struct {
 	{"Gatekeeper", gatekeeper},
 	{"CertManager", certManager},
 	{"GlobalLoadBalancing", globalLB},
+	{"AuditLog", auditLog},
 	{"Istio", istio}, // the last: from then on Pods of production ask an istiod that no API server here can reach
 }
 

@@ -41,9 +41,9 @@ func theWorld(w *World) {
 		if got := config.Data["cluster"]; got != name {
 			w.T.Errorf("on %s the value is %q", name, got)
 		}
-		w.Label(name, helloLabel, "")
 	}
-	for name := range clusters {
+	for name := range clusters { // one after the other: to leave all at once would be held until somebody approves
+		w.Label(name, helloLabel, "")
 		w.Eventually("waiting for hello to leave "+name, func() error {
 			err := w.Reads(name, greeting())
 			if err == nil {

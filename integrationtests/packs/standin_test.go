@@ -31,7 +31,7 @@ func (w *World) StandInProgram(cluster string) (stop func()) {
 		Args: []string{"--kubeconfig", w.Kubeconfig(cluster, standIn), "--cluster-id", cluster},
 	}.Start()
 	w.Check(err)
-	w.T.Cleanup(p.Stop)
+	w.test.Cleanup(p.Stop) // as its Pods would, it stays
 	return p.Stop
 }
 

@@ -129,7 +129,7 @@ var fields = map[string]string{
 
 	"Agent": `+ spec{hubUID leaseSeconds:i publicKey:x}
 		status{version namespace kubernetesVersion apis[] @hold startCounter:i @conditions
-			facts{apiServer caBundle:x nodes:i readyNodes:i allocatable{cpu memory pods:i} architectures[] providers[] regions[] zones[]
+			facts{apiServer caBundle:x nodes:i readyNodes:i allocatable{cpu memory pods:i} requested{cpu memory pods:i} architectures[] providers[] regions[] zones[]
 				podCIDRs[] serviceCIDRs[] loadBalancers:b}}`,
 }
 

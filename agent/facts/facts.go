@@ -40,7 +40,7 @@ type Endpoint struct {
 // Read finds the facts.
 func Read(ctx context.Context, t *tenant.Tenant, own Endpoint) (*flotilla.Facts, error) {
 	f := &flotilla.Facts{APIServer: own.URL, CABundle: own.CA}
-	for _, step := range []func(context.Context, *tenant.Tenant, *flotilla.Facts) error{clusterInfo, nodes, serviceCIDRs, loadBalancers} {
+	for _, step := range []func(context.Context, *tenant.Tenant, *flotilla.Facts) error{clusterInfo, nodes, pods, serviceCIDRs, loadBalancers} {
 		if err := step(ctx, t, f); err != nil && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) && !tenant.IsNotServed(err) {
 			return nil, err
 		}

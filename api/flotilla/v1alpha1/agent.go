@@ -76,6 +76,8 @@ type Facts struct {
 	ReadyNodes int32 `json:"readyNodes,omitempty"`
 	// Allocatable on all nodes.
 	Allocatable Resources `json:"allocatable,omitempty"`
+	// Requested by the Pods on all nodes, rounded up to twentieths of Allocatable.
+	Requested Resources `json:"requested,omitempty"`
 	// Architectures of the nodes, such as amd64, sorted.
 	Architectures []string `json:"architectures,omitempty"`
 	// Providers of the nodes, such as aws, sorted.
@@ -98,6 +100,6 @@ type Resources struct {
 	CPU string `json:"cpu,omitempty"`
 	// Memory in bytes, such as 64Gi.
 	Memory string `json:"memory,omitempty"`
-	// Pods that fit.
+	// Pods, by their number.
 	Pods int64 `json:"pods,omitempty"`
 }

@@ -132,6 +132,7 @@ func (in *Facts) DeepCopyInto(out *Facts) {
 		copy(*out, *in)
 	}
 	out.Allocatable = in.Allocatable
+	out.Requested = in.Requested
 	if in.Architectures != nil {
 		in, out := &in.Architectures, &out.Architectures
 		*out = make([]string, len(*in))

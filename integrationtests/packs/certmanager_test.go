@@ -33,9 +33,9 @@ func certManager(w *World) {
 	w.Settled("cert-manager")
 	w.says("cert-manager-root", rootOf, fleet.HealthProgressing, "fleet-root")
 	for _, name := range all {
-		defer w.Controller(Controller{
+		w.Controller(Controller{
 			Name: "certmanager", On: name, As: "cert-manager/cert-manager", Args: []string{"--kubeconfig", "$KUBECONFIG"},
-		}).Stop()
+		})
 	}
 	w.healthy("cert-manager", "cert-manager-root", "cert-manager-ca")
 	w.Prove("a CA for each cluster under one root", "cert-manager", "cert-manager's controllers on four clusters issued a root, four CAs and a certificate of each, "+seconds(start)+" after the push", Proved)

@@ -5,6 +5,7 @@ package packs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,7 +83,8 @@ func withoutClusterLocal(w *World) {
 	w.Eventually("waiting for istiod to tell a sidecar of both clusters", func() error {
 		got, err := ask(w, other, own)
 		if err == nil && !slices.Contains(got.Endpoints[ofCluster], throughGCP) {
-			err = fmt.Errorf("svc.cluster.local is at %v", got.Endpoints[ofCluster])
+			var networks any
+			err = errors.Join(other.asks("networkz", &networks), fmt.Errorf("svc.cluster.local is at %v, networks are %v", got.Endpoints[ofCluster], networks))
 		}
 		return err
 	})

@@ -52,13 +52,19 @@ func (r *Reconciler) depend(ctx context.Context, in *run) error {
 		return nil
 	}
 	for _, p := range in.places {
-		needs, err := g.needs(ctx, p)
+		needs, awaited, err := g.needs(ctx, p)
 		if err != nil {
 			return err
 		}
-		if message := rollout.Dependencies(needs); message != "" {
-			p.wait(fleet.ReasonDependsOn, message)
+		message := rollout.Dependencies(needs)
+		if message == "" {
+			continue
 		}
+		if circle := r.Outputs.Awaits(in.bundle, p.cluster, awaited); circle != "" {
+			p.wait(fleet.ReasonInputCycle, "dependsOn and inputs go in a circle: "+circle+"; take the output from a bundle that needs none of them")
+			continue
+		}
+		p.wait(fleet.ReasonDependsOn, message)
 	}
 	return nil
 }
@@ -169,9 +175,8 @@ func selectorOf(ref *fleet.BundleRef) labels.Selector {
 	return selector
 }
 
-// needs are the entries of dependsOn on one cluster.
-func (g *graph) needs(ctx context.Context, p *place) ([]rollout.Need, error) {
-	var out []rollout.Need
+// needs are the entries of dependsOn on one cluster, and which bundles are awaited there.
+func (g *graph) needs(ctx context.Context, p *place) (out []rollout.Need, awaited []client.ObjectKey, err error) {
 	for i, ref := range g.in.bundle.Spec.DependsOn {
 		if ref.Name == "" && ref.Selector == nil {
 			continue // says nothing, as in Fleet
@@ -179,15 +184,20 @@ func (g *graph) needs(ctx context.Context, p *place) ([]rollout.Need, error) {
 		need := rollout.Need{Accepted: ref.AcceptedStates}
 		keys, err := g.meant(ctx, p, &ref)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, key := range keys {
 			d, err := g.dependency(ctx, key)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			if at, goes := d.at(p); goes {
-				need.Found = append(need.Found, at)
+			at, goes := d.at(p)
+			if !goes {
+				continue
+			}
+			need.Found = append(need.Found, at)
+			if at.Pending(need.Accepted) {
+				awaited = append(awaited, key)
 			}
 		}
 		if len(need.Found) == 0 {
@@ -195,7 +205,7 @@ func (g *graph) needs(ctx context.Context, p *place) ([]rollout.Need, error) {
 		}
 		out = append(out, need)
 	}
-	return out, nil
+	return out, awaited, nil
 }
 
 // meant are the bundles that an entry means on a cluster. As in Fleet, a selector also picks bundles of other workspaces that are

@@ -77,6 +77,18 @@ func (c *circles) way(start node) string {
 	return rollout.Cycle(start, c.next)
 }
 
+// Awaits notes that a bundle waits on a cluster for other bundles to be deployed there, and says in which circle that is, as far as it is
+// known by now; "" for none.
+func (g *Giver) Awaits(b *fleet.Bundle, c *fleet.Cluster, others []client.ObjectKey) string {
+	self := node{client.ObjectKeyFromObject(b), nameOf(c)}
+	var from []node
+	for _, o := range others {
+		from = append(from, node{o, self.cluster})
+	}
+	g.circles.add(self, from)
+	return g.circles.way(self)
+}
+
 // Circle says in which circle a bundle waits on a cluster, as far as it is known by now; "" for none.
 func (in *Inputs) Circle(c *fleet.Cluster) string {
 	if in == nil {

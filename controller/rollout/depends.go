@@ -20,6 +20,9 @@ type Dependency struct {
 	WasReady bool
 }
 
+// Pending tells whether the dependency is to be waited for.
+func (d Dependency) Pending(accepted []fleet.BundleState) bool { return d.pending(accepted) != "" }
+
 // pending says what is missing before the dependency is as it was asked for, "" when nothing is.
 func (d Dependency) pending(accepted []fleet.BundleState) string {
 	if len(accepted) == 0 {

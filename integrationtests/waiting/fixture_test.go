@@ -44,6 +44,7 @@ func TestWaiting(t *testing.T) {
 		{"a value of one cluster comes to others", valuesCross},
 		{"of two values it is told that there are two", oneOfTwo},
 		{"a circle of inputs is named by cluster", circleOfInputs},
+		{"a circle over dependsOn and inputs is named, too", circleOverBoth},
 		{"only healthy clusters give, and the last of them never leaves", healthyOnly},
 		{"an output is for whom it is granted, and what was made stays", grants},
 	} {

@@ -120,6 +120,20 @@ func circleOfInputs(w *world.World) {
 	ordered(w, "round-one", "round-a", "")
 }
 
+// circleOverBoth: one waits for the other to be ready, which waits for a value of the first.
+func circleOverBoth(w *world.World) {
+	paper(w, "both-a", "both")
+	hands(w, "both-one", "both", []fleet.Output{looksAt("x")}, takes("both-none", "z", fleet.InputClustersSame)) // so that nothing of it is ordered yet
+	hands(w, "both-two", "both", []fleet.Output{looksAt("y")}, takes("both-one", "x", fleet.InputClustersSame))
+	waits(w, "both-two", "waits for input x")
+	b := &fleet.Bundle{}
+	w.Check(w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: "both-one"}, b))
+	before := b.DeepCopy()
+	b.Spec.Inputs, b.Spec.DependsOn = nil, []fleet.BundleRef{{Name: "both-two"}}
+	w.Check(w.Hub.Client.Patch(context.Background(), b, client.MergeFrom(before)))
+	waits(w, "both-one", "True InputCycle: fleet-default/both-a: dependsOn and inputs go in a circle: both-one on fleet-default/both-a → both-two on fleet-default/both-a → both-one on fleet-default/both-a")
+}
+
 func grants(w *world.World) {
 	other := "other-workspace"
 	w.Check(w.Hub.Client.Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: other}}))

@@ -26,6 +26,9 @@ const istioLabel = "packs.flotilla.io/istio"
 // istio makes a mesh with the real istiod: of cluster-aws, the primary, and cluster-gcp, its remote; then of cluster-azure and
 // cluster-edge with a control plane each.
 func istio(w *World) {
+	for _, stop := range w.standIns { // so that nobody says of a ServiceExport that it is served before this test does
+		stop()
+	}
 	kindsOfMCS(w)
 	w.Label("cluster-aws", istioLabel, "primary")
 	w.Label("cluster-gcp", istioLabel, "remote")

@@ -15,8 +15,8 @@ import (
 	"flotilla.io/flotilla/embedded"
 )
 
-// StandInProgram starts the program of the folder standin for a member, and returns what ends it.
-func (w *World) StandInProgram(cluster string) (stop func()) {
+// StandInProgram starts the program of the folder standin for a member.
+func (w *World) StandInProgram(cluster string) {
 	w.T.Helper()
 	program := filepath.Join(w.Dir, "standin")
 	if _, err := os.Stat(program); err != nil {
@@ -32,7 +32,7 @@ func (w *World) StandInProgram(cluster string) (stop func()) {
 	}.Start()
 	w.Check(err)
 	w.test.Cleanup(p.Stop) // as its Pods would, it stays
-	return p.Stop
+	w.standIns = append(w.standIns, p.Stop)
 }
 
 // gatewayOf is the node of a member that its tunnels end on.

@@ -60,6 +60,7 @@ type shared struct {
 	accounts map[string]map[string]account // by cluster and name
 	pushed   map[string][]string           // files of a pack, as last pushed
 	repos    map[string]bool               // packs whose GitRepo is there
+	standIns []func()                      // end its programs
 
 	mu      sync.Mutex
 	running []*Process

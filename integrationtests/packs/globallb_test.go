@@ -134,9 +134,7 @@ func balanced(w *World) {
 // outputs are the fleet's values for Terraform.
 func (w *World) outputs() string {
 	w.T.Helper()
-	hub, err := w.Fleet.Cluster("hub")
-	w.Check(err)
-	return w.Flotilla("outputs", "global-lb-ingress", "--format", "tfvars", "--healthy", "--kubeconfig", hub.Kubeconfig(), "-n", world.Workspace)
+	return w.hub("outputs", "global-lb-ingress", "--format", "tfvars", "--healthy")
 }
 
 // given gives a Service its address, as a cloud would.

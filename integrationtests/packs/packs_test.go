@@ -30,6 +30,7 @@ func TestPacks(t *testing.T) {
 	if !t.Failed() {
 		w.allHealthy()
 	}
+	w.ways()
 	nobodyElse(w)
 	w.print(t)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"testing"
 	"text/tabwriter"
+
+	"flotilla.io/flotilla/integrationtests/world"
 )
 
 // How a line of the table holds.
@@ -29,6 +31,17 @@ func (w *World) Prove(line, pushed, what, kind string) {
 	defer w.mu.Unlock()
 	w.table = append(w.table, proof{line, pushed, what, kind})
 }
+
+// hub runs our command on the hub.
+func (w *World) hub(args ...string) string {
+	w.T.Helper()
+	hub, err := w.Fleet.Cluster("hub")
+	w.Check(err)
+	return w.Flotilla(append(args, "--kubeconfig", hub.Kubeconfig(), "-n", world.Workspace)...)
+}
+
+// ways prints the way that each value took: from which bundle and cluster, for which, and who takes it.
+func (w *World) ways() { w.T.Logf("\n%s", w.hub("outputs")) }
 
 // print shows the table.
 func (w *World) print(t *testing.T) {

@@ -45,12 +45,18 @@ type veleroPack struct {
 	edits map[string]string
 }
 
-// velero backs cluster-aws up and restores one of its namespaces on cluster-gcp, with the real Velero on both and a real S3
-// server between them.
+// readers have Velero, and nothing to do with it yet.
+var readers = []string{"cluster-azure", "cluster-edge"}
+
+// velero backs cluster-aws up and restores one of its namespaces on cluster-gcp, with the real Velero on all four clusters and a
+// real S3 server between them.
 func velero(w *World) {
 	v := &veleroPack{World: w, edits: map[string]string{"storage/location.yaml": location(w)}}
 	w.Label(source, veleroLabel, "source")
 	w.Label(standby, veleroLabel, "standby")
+	for _, cluster := range readers {
+		w.Label(cluster, veleroLabel, "reader")
+	}
 	w.push("saved", saved)
 	w.Settled("saved-production", "saved-data")
 	start := time.Now()
@@ -59,9 +65,12 @@ func velero(w *World) {
 	w.Check(os.MkdirAll(pluginFolder(w), 0o700))
 	w.Check(os.Symlink(filepath.Join(build(w.T, "velero"), "velero-plugin-for-aws"), filepath.Join(pluginFolder(w), "aws")))
 	server(w, source)
+	for _, cluster := range readers {
+		server(w, cluster)
+	}
 	second := server(w, standby)
 	v.healthy("velero-server", "velero-storage", "velero-schedules")
-	w.Prove("Velero on all clusters, daily schedule", "velero", "the real servers, as the pack's accounts, say Available of both locations (the standby's is ReadOnly), "+
+	w.Prove("Velero on all clusters, daily schedule", "velero", "the real servers, as the pack's accounts, say Available of all four locations (only that of the source is ReadWrite), "+
 		"and Enabled of Schedule daily-backup, "+seconds(start)+" after the push", Proved)
 	v.scheduled()
 
@@ -113,7 +122,7 @@ func (v *veleroPack) change(files map[string]string) string {
 
 // progressing: as long as no Velero answers, the locations are on their way, and what depends on them waits.
 func (v *veleroPack) progressing() {
-	for _, cluster := range []string{source, standby} {
+	for _, cluster := range append([]string{source, standby}, readers...) {
 		v.Eventually("waiting for the location on "+cluster, func() error {
 			d, err := v.deployment("velero-storage", cluster)
 			if err != nil {
@@ -142,7 +151,7 @@ func (v *veleroPack) scheduled() {
 			v.T.Errorf("spec.%s is %v, want %s", path, got, want)
 		}
 	}
-	for cluster, want := range map[string]string{source: "ReadWrite", standby: "ReadOnly"} {
+	for cluster, want := range map[string]string{source: "ReadWrite", standby: "ReadOnly", readers[0]: "ReadOnly", readers[1]: "ReadOnly"} {
 		l := object("velero.io/v1", "BackupStorageLocation", "velero", "default")
 		v.Check(v.Reads(cluster, l))
 		if got, _, _ := unstructured.NestedString(l.Object, "spec", "accessMode"); got != want {

@@ -1,16 +1,12 @@
 // Package webhook hears of pushes, so that a commit is fetched at once and not at the next poll.
 //
-// A push is believed only with a signature by a secret that its GitRepo, or the hub, shares with the sender; without a
+// A push is believed only if its sender proves to know a secret that its GitRepo, or the hub, shares with it; without a
 // secret the hook is deaf. What it says is never used but to look at the repository sooner: the commit still comes from
 // the source itself.
 package webhook
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -31,10 +27,8 @@ import (
 )
 
 const (
-	// GlobalSecret in the system namespace holds the key `github` for GitRepos that name no secret of their own.
+	// GlobalSecret in the system namespace is for GitRepos that name no secret of their own.
 	GlobalSecret = "gitjob-webhook"
-	secretKey    = "github"
-	signature    = "X-Hub-Signature-256"
 	maxBody      = 1 << 20
 )
 
@@ -75,19 +69,6 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// push is what is used of a GitHub-shaped payload.
-type push struct {
-	Ref        string `json:"ref"`
-	After      string `json:"after"`
-	Repository struct {
-		CloneURL string `json:"clone_url"`
-		HTMLURL  string `json:"html_url"`
-		SSHURL   string `json:"ssh_url"`
-		GitURL   string `json:"git_url"`
-		URL      string `json:"url"`
-	} `json:"repository"`
-}
-
 // ServeHTTP takes one push.
 func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodPost {
@@ -99,12 +80,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "the body is larger than 1 MiB", http.StatusRequestEntityTooLarge)
 		return
 	}
-	var p push
-	if err := json.Unmarshal(body, &p); err != nil {
+	p, err := senderOf(req.Header).read(body)
+	if err != nil {
 		http.Error(w, "the body is no push in JSON", http.StatusBadRequest)
 		return
 	}
-	woken, err := s.wake(req.Context(), p, body, req.Header.Get(signature))
+	woken, err := s.wake(req.Context(), p, sent{header: req.Header, body: body})
 	switch {
 	case err != nil:
 		s.Log.Error(err, "taking a push")
@@ -117,14 +98,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// wake has every GitRepo of the pushed repository and branch looked at whose secret signed the body.
-func (s *Server) wake(ctx context.Context, p push, body []byte, sign string) (int, error) {
+// wake has every GitRepo of the pushed repository and branch looked at whose secret the push proves to know.
+func (s *Server) wake(ctx context.Context, p push, m sent) (int, error) {
 	repos := &fleet.GitRepoList{}
 	if err := s.Client.List(ctx, repos); err != nil {
 		return 0, err
 	}
 	urls := map[string]bool{}
-	for _, u := range []string{p.Repository.CloneURL, p.Repository.HTMLURL, p.Repository.SSHURL, p.Repository.GitURL, p.Repository.URL} {
+	for _, u := range p.urls {
 		if u != "" {
 			urls[normal(u)] = true
 		}
@@ -132,18 +113,22 @@ func (s *Server) wake(ctx context.Context, p push, body []byte, sign string) (in
 	woken := 0
 	for i := range repos.Items {
 		repo := &repos.Items[i]
-		if !urls[normal(repo.Spec.Repo)] || repo.Spec.Revision != "" || !branchMatches(repo, p.Ref) {
+		if !urls[normal(repo.Spec.Repo)] || repo.Spec.Revision != "" {
+			continue
+		}
+		commit, concerns := p.to(repo)
+		if !concerns {
 			continue
 		}
 		secret, err := s.secret(ctx, repo)
 		if err != nil {
 			return woken, err
 		}
-		if len(secret) == 0 || !signed(secret, body, sign) {
+		if !senderOf(m.header).knows(secret, m) {
 			continue
 		}
 		woken++
-		if err := s.record(ctx, repo, p.After); err != nil && !apierrors.IsConflict(err) {
+		if err := s.record(ctx, repo, commit); err != nil && !apierrors.IsConflict(err) {
 			return woken, err
 		}
 		s.pushed <- event.TypedGenericEvent[*fleet.GitRepo]{Object: repo}
@@ -163,7 +148,8 @@ func (s *Server) record(ctx context.Context, repo *fleet.GitRepo, commit string)
 	})
 }
 
-func (s *Server) secret(ctx context.Context, repo *fleet.GitRepo) ([]byte, error) {
+// secret is what a GitRepo shares with its Git server, by keys that tell which kind of server that is.
+func (s *Server) secret(ctx context.Context, repo *fleet.GitRepo) (map[string][]byte, error) {
 	key := client.ObjectKey{Namespace: s.SystemNamespace, Name: GlobalSecret}
 	if repo.Spec.WebhookSecret != "" {
 		key = client.ObjectKey{Namespace: repo.Namespace, Name: repo.Spec.WebhookSecret}
@@ -172,22 +158,7 @@ func (s *Server) secret(ctx context.Context, repo *fleet.GitRepo) ([]byte, error
 	if err := s.Reader.Get(ctx, key, secret); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	return secret.Data[secretKey], nil
-}
-
-func signed(secret, body []byte, sign string) bool {
-	got, err := hex.DecodeString(strings.TrimPrefix(sign, "sha256="))
-	if err != nil {
-		return false
-	}
-	mac := hmac.New(sha256.New, secret)
-	mac.Write(body)
-	return hmac.Equal(got, mac.Sum(nil))
-}
-
-// branchMatches: a GitRepo without a branch looks at every push, as in Fleet.
-func branchMatches(repo *fleet.GitRepo, ref string) bool {
-	return repo.Spec.Branch == "" || ref == "refs/heads/"+repo.Spec.Branch
+	return secret.Data, nil
 }
 
 // normal brings the forms of a repository's address together: host and path, lower case, without .git.

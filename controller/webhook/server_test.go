@@ -36,7 +36,8 @@ func TestWhichPushesConcernAGitRepo(t *testing.T) {
 		{"nor a tag of that name", "main", "refs/tags/main", false},
 		{"without a branch every push does, as in Fleet", "", "refs/heads/next", true},
 	} {
-		if got := branchMatches(&fleet.GitRepo{Spec: fleet.GitRepoSpec{Branch: c.branch}}, c.ref); got != c.want {
+		_, got := push{changes: []change{{"refs/heads/first", "a"}, {c.ref, "b"}}}.to(&fleet.GitRepo{Spec: fleet.GitRepoSpec{Branch: c.branch}})
+		if got != c.want {
 			t.Errorf("%s: %v", c.rule, got)
 		}
 	}

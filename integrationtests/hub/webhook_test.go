@@ -31,12 +31,21 @@ func sign(secret, body []byte) string {
 
 func post(t *testing.T, url string, body []byte, signature string) int {
 	t.Helper()
+	header := map[string]string{}
+	if signature != "" {
+		header["X-Hub-Signature-256"] = signature
+	}
+	return send(t, url, body, header)
+}
+
+func send(t testing.TB, url string, body []byte, header map[string]string) int {
+	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if signature != "" {
-		req.Header.Set("X-Hub-Signature-256", signature)
+	for name, value := range header {
+		req.Header.Set(name, value)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -52,7 +61,9 @@ func TestThePushHookBelievesSignedPushesOnly(t *testing.T) {
 	w.GitRepo("fleet", url, func(s *fleet.GitRepoSpec) { s.PollingInterval = &metav1.Duration{Duration: time.Hour} })
 	w.Eventually("the first commit", func() error { return commitIs(w, "") })
 
-	own := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "own"}, StringData: map[string]string{"github": "another secret"}}
+	own := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "own"}, StringData: map[string]string{
+		"github": "another secret", "gitlab": "of gitlab", "gogs": "of gogs", "bitbucket": "of bitbucket", "bitbucket-server": "of the server", "azure-username": "azure", "azure-password": "of azure",
+	}}
 	w.Check(w.Hub.Client.Create(context.Background(), own))
 	w.GitRepo("own", w.Git.URL("own"), func(s *fleet.GitRepoSpec) { s.WebhookSecret = "own" })
 	w.GitRepo("fixed", w.Git.URL("fixed"), func(s *fleet.GitRepoSpec) { s.Revision = "v1.0.0" })
@@ -95,11 +106,42 @@ func TestThePushHookBelievesSignedPushesOnly(t *testing.T) {
 			t.Errorf("%s: answer %d, want %d", c.rule, got, c.want)
 		}
 	}
+	everyKind(w, w.Git.URL("own"))
 	// The poll is an hour away: what brings the commit is the hook that the Git server calls.
 	commit := w.Push("fleet", map[string]string{"app/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: y}\n"})
 	w.Eventually("the pushed commit", func() error { return commitIs(w, commit) })
 	if got := w.Kubectl("hub", "-n", world.Workspace, "get", "gitrepo", "fleet", "-o", "jsonpath={.status.webhookCommit} {.status.lastWebhookTime}"); !strings.HasPrefix(got, commit+" 20") {
 		t.Errorf("webhookCommit and lastWebhookTime are %q", got)
+	}
+}
+
+// everyKind: a GitRepo takes the pushes of each kind of Git server whose secret it knows, and none that was tampered with.
+func everyKind(w *world.World, url string) {
+	plain := fmt.Sprintf(`{"ref":"refs/heads/main","after":"x","project":{"git_http_url":%[1]q},"repository":{"clone_url":%[1]q}}`, url)
+	cloud := fmt.Sprintf(`{"push":{"changes":[{"new":{"type":"branch","name":"main","target":{"hash":"x"}}}]},"repository":{"links":{"html":{"href":%q}}}}`, url)
+	server := fmt.Sprintf(`{"changes":[{"ref":{"id":"refs/heads/main"},"toHash":"x"}],"repository":{"links":{"clone":[{"href":%q,"name":"http"}]}}}`, url)
+	azure := fmt.Sprintf(`{"resource":{"refUpdates":[{"name":"refs/heads/main","newObjectId":"x"}],"repository":{"remoteUrl":%q}}}`, url)
+	basic := &http.Request{Header: http.Header{}}
+	basic.SetBasicAuth("azure", "of azure")
+	for _, c := range []struct {
+		kind, body string
+		header     map[string]string
+	}{
+		{"GitLab", plain, map[string]string{"X-Gitlab-Event": "Push Hook", "X-Gitlab-Token": "of gitlab"}},
+		{"Gogs", plain, map[string]string{"X-Gogs-Event": "push", "X-Gogs-Signature": strings.TrimPrefix(sign([]byte("of gogs"), []byte(plain)), "sha256=")}},
+		{"Bitbucket", cloud, map[string]string{"X-Event-Key": "repo:push", "X-Hub-Signature": sign([]byte("of bitbucket"), []byte(cloud))}},
+		{"Bitbucket Server", server, map[string]string{"X-Event-Key": "repo:refs_changed", "X-Hub-Signature": sign([]byte("of the server"), []byte(server))}},
+		{"Azure DevOps", azure, map[string]string{"X-Vss-Activityid": "1", "Authorization": basic.Header.Get("Authorization")}},
+	} {
+		if got := send(w.T, w.Hook(), []byte(c.body), c.header); got != http.StatusOK {
+			w.T.Errorf("a push of %s: answer %d", c.kind, got)
+		}
+		for name, value := range c.header {
+			c.header[name] = value[:len(value)/2] + strings.Repeat("a", len(value)-len(value)/2)
+		}
+		if got := send(w.T, w.Hook(), []byte(c.body), c.header); got != http.StatusUnauthorized {
+			w.T.Errorf("a push of %s that was tampered with: answer %d", c.kind, got)
+		}
 	}
 }
 

@@ -186,6 +186,10 @@ func TestWithoutAHubARestartedAgentGoesOnHealing(t *testing.T) {
 // A settled agent writes nothing, here or on the hub, but its lease; nor does one that was started anew.
 func TestASettledAgentWritesNothingButItsLease(t *testing.T) {
 	w := newWorld(t)
+	// An account that may not read Pods: those of other tests come and go, which is news of the cluster.
+	all := []string{"get", "list", "watch", "create", "update", "patch", "delete"}
+	w.tenant(fleet.DefaultServiceAccount, rule("", "namespaces", all...), rule("", "configmaps", all...), rule("", "secrets", all...),
+		rule("", "endpoints", all...), rule("apps", "deployments", all...), rule("", "nodes", "list"), rule("", "services", "list"))
 	w.startAgent()
 	w.deploy("web", web)
 	w.deploy("more", configMap("more", `a: "1"`))

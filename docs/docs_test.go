@@ -2,6 +2,7 @@
 package docs
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
@@ -189,14 +191,18 @@ func TestEveryExampleCanBeRead(t *testing.T) {
 	s := runtime.NewScheme()
 	must(t, fleet.AddToScheme(s))
 	must(t, flotilla.AddToScheme(s))
+	must(t, corev1.AddToScheme(s))
 	decoder := json.NewSerializerWithOptions(json.DefaultMetaFactory, s, s, json.SerializerOptions{Yaml: true, Strict: true})
 	for _, page := range pages(t) {
 		data, err := os.ReadFile(filepath.FromSlash(page))
 		must(t, err)
 		for _, example := range yamlBlock.FindAllStringSubmatch(string(data), -1) {
-			text := []byte(example[1])
+			text, err := []byte(example[1]), error(nil)
 			if strings.HasPrefix(example[1], "apiVersion:") {
-				_, _, err = decoder.Decode(text, nil, nil)
+				for _, document := range strings.Split(example[1], "\n---\n") {
+					_, _, problem := decoder.Decode([]byte(document), nil, nil)
+					err = errors.Join(err, problem)
+				}
 			} else {
 				_, err = fleetyaml.Parse("fleet.yaml", text)
 			}

@@ -20,6 +20,8 @@ const (
 	DefaultClusterGroup = "default"
 	// GitCredentialSecret is used by GitRepos that name no clientSecretName.
 	GitCredentialSecret = "gitcredential"
+	// KnownHostsConfigMap lies in SystemNamespace: servers that GitRepos over SSH may be read from, in its key known_hosts.
+	KnownHostsConfigMap = "known-hosts"
 	// OCIStorageSecret is used by GitRepos that name no ociRegistrySecret.
 	OCIStorageSecret = "ocistorage"
 	// DefaultServiceAccount deploys on a cluster where a bundle names none, if it exists there.

@@ -5,7 +5,9 @@ package dial
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"syscall"
 	"time"
 )
@@ -60,4 +62,32 @@ func (g Guard) Dialer() *net.Dialer {
 		}
 		return g.Refuses(at.Addr().String(), at.Addr())
 	}}
+}
+
+// Transport guards the connections that t makes.
+func (g Guard) Transport(t *http.Transport) http.RoundTripper {
+	t.DialContext = g.Dialer().DialContext
+	return &proxied{g, t}
+}
+
+// proxied sends what goes through a proxy past the guard, which would judge the proxy: there, only addresses that are written as
+// such can be judged.
+type proxied struct {
+	guard   Guard
+	guarded *http.Transport
+}
+
+func (p *proxied) RoundTrip(req *http.Request) (*http.Response, error) {
+	proxy, err := http.ProxyFromEnvironment(req)
+	if err != nil || proxy == nil {
+		return p.guarded.RoundTrip(req)
+	}
+	if ip, err := netip.ParseAddr(req.URL.Hostname()); err == nil {
+		if err := p.guard.Refuses(req.URL.Host, ip); err != nil {
+			return nil, err
+		}
+	}
+	t := p.guarded.Clone()
+	t.DialContext, t.Proxy, t.DisableKeepAlives = nil, func(*http.Request) (*url.URL, error) { return proxy, nil }, true
+	return t.RoundTrip(req)
 }

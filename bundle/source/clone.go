@@ -53,7 +53,7 @@ func Clone(ctx context.Context, req Request, dir string) (Revision, error) {
 func clone(ctx context.Context, req Request, dir string) (Revision, error) {
 	fetched := filepath.Join(dir, ".git-fetched")
 	defer os.RemoveAll(fetched)
-	m := NewMirrors(fetched)
+	m := NewMirrors(Options{Dir: fetched, Local: true}) // who clones stands beside their servers
 	_, revision, err := m.Fetch(ctx, req)
 	if err != nil {
 		return Revision{}, err

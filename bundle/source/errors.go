@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"flotilla.io/flotilla/bundle/dial"
 )
 
 // Reasons of an Error. They become the reasons of conditions and are part of the API.
@@ -24,6 +26,9 @@ const (
 	RepoEmpty          = "RepoEmpty"
 	RefNotFound        = "RefNotFound"
 	AuthFailed         = "AuthFailed"
+	HostKeyUnknown     = "HostKeyUnknown"
+	HostKeyMismatch    = "HostKeyMismatch"
+	AddressRefused     = "AddressRefused"
 	UnknownCA          = "UnknownCA"
 	CertificateInvalid = "CertificateInvalid"
 	Unreachable        = "Unreachable"
@@ -150,11 +155,14 @@ func (r *location) explainTLS(err error) *Error {
 }
 
 func (r *location) explainNetwork(err error) *Error {
+	var refused *dial.RefusedError
 	var dns *net.DNSError
 	var operation *net.OpError
 	var timeout net.Error
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+	case errors.As(err, &refused):
+		return &Error{Reason: AddressRefused, Message: refused.Error(), Next: "give the address of a server that others can reach too"}
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return &Error{Reason: FetchFailed, Message: "the connection broke off in the middle of an answer", Next: "look at the server and what is between"}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &Error{Reason: Timeout, Message: "the server does not answer", Next: "check that it can be reached from here"}

@@ -44,7 +44,7 @@ func TestWhatARequestNames(t *testing.T) {
 	} {
 		for _, url := range []string{f.req.URL, bare, strings.TrimPrefix(bare, "file://"), f.clone} {
 			t.Run(row.rule+"/"+scheme(url), func(t *testing.T) {
-				mirrors := source.NewMirrors(t.TempDir())
+				mirrors := source.NewMirrors(source.Options{Dir: t.TempDir(), Local: true})
 				req := source.Request{URL: url, Branch: row.branch, Revision: row.revision}
 				head, err := mirrors.Head(t.Context(), req)
 				must(t, err)
@@ -141,7 +141,7 @@ func TestWhatARequestCosts(t *testing.T) {
 		t.Errorf("a change of one file of 200 transfers just that, got %+v after %+v for all", change, full)
 	}
 
-	restarted := source.NewMirrors(f.dir)
+	restarted := source.NewMirrors(source.Options{Dir: f.dir, Local: true})
 	f.push(t, "Third", map[string]string{"dir4/file4": "changed\n"})
 	after := cost(func() {
 		_, _, err := restarted.Fetch(t.Context(), f.req)
@@ -293,7 +293,7 @@ func TestTheLastGoodStays(t *testing.T) {
 				refused(t, err, row.reason, append(row.says, f.req.URL)...)
 			}
 			contains(t, tree, "a.yaml", "a: 1\n")
-			for _, mirrors := range []*source.Mirrors{f.Mirrors, source.NewMirrors(f.dir)} {
+			for _, mirrors := range []*source.Mirrors{f.Mirrors, source.NewMirrors(source.Options{Dir: f.dir, Local: true})} {
 				pinned := f.req
 				pinned.Revision = good
 				again, _, err := mirrors.Fetch(t.Context(), pinned)
@@ -317,7 +317,7 @@ func TestAMirrorThatCannotBeReadIsMadeAnew(t *testing.T) {
 	}
 	must(t, os.Chmod(indexes[0], 0o600))
 	must(t, os.Truncate(indexes[0], 100))
-	tree, _, err := source.NewMirrors(f.dir).Fetch(t.Context(), f.req)
+	tree, _, err := source.NewMirrors(source.Options{Dir: f.dir, Local: true}).Fetch(t.Context(), f.req)
 	must(t, err)
 	contains(t, tree, "a.yaml", "a: 1\n")
 }
@@ -340,7 +340,7 @@ func TestManySmallPacksBecomeOne(t *testing.T) {
 	for i, tree := range trees {
 		contains(t, tree, "a.yaml", fmt.Sprintf("a: %d\n", i))
 	}
-	restarted, _, err := source.NewMirrors(f.dir).Fetch(t.Context(), req)
+	restarted, _, err := source.NewMirrors(source.Options{Dir: f.dir, Local: true}).Fetch(t.Context(), req)
 	must(t, err)
 	contains(t, restarted, "dir/0", "x\n")
 }

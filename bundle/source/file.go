@@ -93,6 +93,8 @@ func (r *fileRemote) pack(ctx context.Context, wants []plumbing.Hash, depth int,
 	return pr, nil
 }
 
+func (r *fileRemote) close() {}
+
 // collector gathers the objects of a repository that a mirror lacks.
 type collector struct {
 	from    *git.Repository

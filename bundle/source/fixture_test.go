@@ -34,7 +34,7 @@ func newFixture(t *testing.T, o gitserver.Options) *fixture {
 	t.Cleanup(func() { server.Close() })
 	must(t, server.Create("apps"))
 	f := &fixture{server: server, clone: t.TempDir(), dir: filepath.Join(t.TempDir(), "mirrors")}
-	f.Mirrors = source.NewMirrors(f.dir)
+	f.Mirrors = source.NewMirrors(source.Options{Dir: f.dir, Local: true})
 	f.req = source.Request{URL: server.URL("apps"), Branch: "main", Auth: source.Auth{CABundle: server.CA()}}
 	git(t, f.clone, "init", "--quiet", "--initial-branch=main")
 	git(t, f.clone, "remote", "add", "origin", filepath.Join(o.Dir, "apps.git"))

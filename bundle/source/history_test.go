@@ -115,7 +115,7 @@ func TestLongHistories(t *testing.T) {
 			if row.server != "" {
 				git(t, f.serverDir(t)+"/apps.git", "config", row.server, "true")
 			}
-			for _, mirrors := range []*source.Mirrors{f.Mirrors, source.NewMirrors(t.TempDir())} {
+			for _, mirrors := range []*source.Mirrors{f.Mirrors, source.NewMirrors(source.Options{Dir: t.TempDir(), Local: true})} {
 				req := f.req
 				req.Revision = row.commit
 				tree, revision, err := mirrors.Fetch(t.Context(), req)

@@ -106,8 +106,6 @@ func TestRefusals(t *testing.T) {
 		{"a server that repeats the credentials is cut short", source.Request{URL: echo.URL + "/apps.git"}, source.FetchFailed, "you are"},
 		{"credentials in a URL are kept quiet", source.Request{URL: strings.Replace(closed.URL, "://", "://"+url.UserPassword(user, canary).String()+"@", 1) + "/a.git"}, source.Unreachable, "refused"},
 		{"a list without end is cut off", source.Request{URL: endless.URL + "/apps.git"}, source.TooLarge, "64 MiB"},
-		{"ssh is not served", source.Request{URL: "ssh://" + user + "@host/apps.git"}, source.InvalidURL, "https://"},
-		{"scp's form is not served", source.Request{URL: user + "@host:apps.git"}, source.InvalidURL, "https://"},
 		{"git's transports are not served", source.Request{URL: "ext::sh -c id"}, source.InvalidURL, "https://"},
 		{"an option is no URL", source.Request{URL: "--upload-pack=id"}, source.InvalidURL, "https://"},
 		{"a broken URL is kept quiet", source.Request{URL: "https://" + user + ":" + canary + "%zz@host/apps"}, source.InvalidURL, "https://"},
@@ -305,7 +303,7 @@ func TestAServerThatHangs(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer listener.Close()
-	mirrors := source.NewMirrors(t.TempDir())
+	mirrors := source.NewMirrors(source.Options{Dir: t.TempDir(), Local: true})
 	ctx, cancel := testContext(t)
 	defer cancel()
 	_, err = mirrors.Head(ctx, source.Request{URL: "http://" + listener.Addr().String() + "/apps.git"})

@@ -19,6 +19,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"flotilla.io/flotilla/bundle/dial"
 )
 
 // remote is a repository that can be listed and then asked for packs.
@@ -27,6 +29,13 @@ type remote interface {
 	list(ctx context.Context) (*refs, error)
 	// pack is what s lacks of the wanted objects: commits at most depth deep, with their files.
 	pack(ctx context.Context, wants []plumbing.Hash, depth int, s *store) (io.ReadCloser, error)
+	// close ends the conversation; a pack is read before.
+	close()
+}
+
+// explainer makes an Error of what a conversation ended with.
+type explainer interface {
+	explain(ctx context.Context, err error) error
 }
 
 // Azure DevOps serves no client without multi_ack, which go-git leaves out by default because it does not negotiate in
@@ -96,21 +105,9 @@ func readAdvertised(a *packp.AdvRefs) *refs {
 }
 
 func (r *httpRemote) pack(ctx context.Context, wants []plumbing.Hash, depth int, s *store) (io.ReadCloser, error) {
-	req := packp.NewUploadPackRequestFromCapabilities(r.capabilities)
-	req.Wants = wants
-	haves, shallows := s.frontier()
-	if r.capabilities.Supports(capability.Shallow) {
-		req.Haves, req.Shallows, req.Depth = haves, shallows, packp.DepthCommits(depth)
-		if err := req.Capabilities.Set(capability.Shallow); err != nil {
-			return nil, r.explain(ctx, err)
-		}
-	} else if len(shallows) == 0 { // a server that takes every ancestor for granted may only hear of whole histories
-		req.Haves = haves
-	}
-	if r.capabilities.Supports(capability.NoProgress) {
-		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
-			return nil, r.explain(ctx, err)
-		}
+	req, err := packRequest(r.capabilities, wants, depth, s)
+	if err != nil {
+		return nil, r.explain(ctx, err)
 	}
 	if req.IsEmpty() { // all of it is here
 		return io.NopCloser(strings.NewReader("")), nil
@@ -121,6 +118,29 @@ func (r *httpRemote) pack(ctx context.Context, wants []plumbing.Hash, depth int,
 	}
 	return &packReader{demultiplex(req.Capabilities, answer), answer, r, ctx}, nil
 }
+
+// packRequest asks for what s lacks of the wanted objects, in the terms of what a server offers.
+func packRequest(offered *capability.List, wants []plumbing.Hash, depth int, s *store) (*packp.UploadPackRequest, error) {
+	req := packp.NewUploadPackRequestFromCapabilities(offered)
+	req.Wants = wants
+	haves, shallows := s.frontier()
+	if offered.Supports(capability.Shallow) {
+		req.Haves, req.Shallows, req.Depth = haves, shallows, packp.DepthCommits(depth)
+		if err := req.Capabilities.Set(capability.Shallow); err != nil {
+			return nil, err
+		}
+	} else if len(shallows) == 0 { // a server that takes every ancestor for granted may only hear of whole histories
+		req.Haves = haves
+	}
+	if offered.Supports(capability.NoProgress) {
+		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
+			return nil, err
+		}
+	}
+	return req, nil
+}
+
+func (r *httpRemote) close() {}
 
 func demultiplex(c *capability.List, r io.Reader) io.Reader {
 	switch {
@@ -136,7 +156,7 @@ func demultiplex(c *capability.List, r io.Reader) io.Reader {
 type packReader struct {
 	io.Reader
 	io.Closer
-	remote *httpRemote
+	remote explainer
 	ctx    context.Context
 }
 
@@ -150,15 +170,13 @@ func (p *packReader) Read(b []byte) (int, error) {
 
 // explain prefers what the connection ended with over what go-git made of it.
 func (r *httpRemote) explain(ctx context.Context, err error) error {
-	var line *pktline.ErrorLine
 	switch {
 	case r.exchange.err != nil:
 		err = r.exchange.err
 	case ctx.Err() != nil:
 		err = ctx.Err()
-	case errors.As(err, &line) && strings.Contains(line.Text, "not our ref"), strings.Contains(err.Error(), "not our ref"):
-		return &Error{Reason: RefNotFound, Where: r.at.display, Message: "the repository does not have this commit, or no branch and no tag leads to it",
-			Next: "push it, or set revision to one that is there"}
+	case notOurRef(err):
+		return r.at.noSuchCommit()
 	}
 	known := r.at.explain(err)
 	if known.Reason == AuthFailed && r.exchange.moved {
@@ -166,6 +184,16 @@ func (r *httpRemote) explain(ctx context.Context, err error) error {
 		known.Next = "set the URL to where the repository is now"
 	}
 	return known
+}
+
+func notOurRef(err error) bool {
+	var line *pktline.ErrorLine
+	return errors.As(err, &line) && strings.Contains(line.Text, "not our ref") || strings.Contains(err.Error(), "not our ref")
+}
+
+func (l *location) noSuchCommit() *Error {
+	return &Error{Reason: RefNotFound, Where: l.display, Message: "the repository does not have this commit, or no branch and no tag leads to it",
+		Next: "push it, or set revision to one that is there"}
 }
 
 // exchange watches and bounds the answers of one conversation.
@@ -244,12 +272,12 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 }
 
 // newTransport is the connections to servers with one notion of whom to trust.
-func newTransport(at *location) (*http.Transport, error) {
+func newTransport(at *location, guard dial.Guard) (http.RoundTripper, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.ResponseHeaderTimeout = 2 * time.Minute // a server may think long before it sends a large pack
 	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: at.auth.Insecure}
 	if len(at.auth.CABundle) == 0 {
-		return t, nil
+		return guard.Transport(t), nil
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
@@ -260,5 +288,5 @@ func newTransport(at *location) (*http.Transport, error) {
 			Next: "set it to the CA's certificate, from -----BEGIN CERTIFICATE----- on"}
 	}
 	t.TLSClientConfig.RootCAs = pool
-	return t, nil
+	return guard.Transport(t), nil
 }

@@ -14,16 +14,28 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"golang.org/x/sync/singleflight"
+
+	"flotilla.io/flotilla/bundle/dial"
 )
+
+// Options of Mirrors.
+type Options struct {
+	// Dir holds the mirrors. It belongs to this process alone and is made on first use. It may outlive the process: the next one
+	// goes on with what it finds.
+	Dir string
+	// Local lets this machine itself be asked: for who stands beside its servers.
+	Local bool
+}
 
 // Mirrors keeps one bare mirror on disk for each repository and credential. It is safe for concurrent use.
 type Mirrors struct {
 	dir     string
+	guard   dial.Guard
 	objects cache.Object // shared: an object is looked up in a mirror's own index before it is taken from here
 
 	mu         sync.Mutex
-	mirrors    map[string]*mirror         // by location.key
-	transports map[string]*http.Transport // by whom they trust
+	mirrors    map[string]*mirror           // by location.key
+	transports map[string]http.RoundTripper // by whom they trust
 }
 
 // mirror is one repository's. Listings and transfers each go one at a time.
@@ -35,14 +47,14 @@ type mirror struct {
 	store *store // nil before the first transfer; transfers only
 }
 
-// NewMirrors keeps its mirrors below dir, which belongs to this process alone and is made on first use. It may outlive
-// the process: the next one goes on with what it finds.
-func NewMirrors(dir string) *Mirrors {
+// NewMirrors opens nothing yet.
+func NewMirrors(o Options) *Mirrors {
 	return &Mirrors{
-		dir:        dir,
+		dir:        o.Dir,
+		guard:      dial.Guard{Local: o.Local},
 		objects:    cache.NewObjectLRU(cacheBytes),
 		mirrors:    map[string]*mirror{},
-		transports: map[string]*http.Transport{},
+		transports: map[string]http.RoundTripper{},
 	}
 }
 
@@ -62,6 +74,7 @@ func (m *Mirrors) Head(ctx context.Context, req Request) (string, error) {
 		if err != nil {
 			return nil, err
 		}
+		defer remote.close()
 		return remote.list(ctx)
 	})
 	if err != nil {
@@ -119,6 +132,7 @@ func (m *Mirrors) obtain(ctx context.Context, mirror *mirror, req Request) (*fil
 	if err != nil {
 		return nil, err
 	}
+	defer remote.close()
 	listed, err := remote.list(ctx)
 	if err != nil {
 		return nil, err
@@ -251,17 +265,28 @@ func (m *Mirrors) dial(at *location) (remote, error) {
 	if at.path != "" {
 		return newFileRemote(at)
 	}
+	if at.ssh() {
+		return m.newSSHRemote(at)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	trust := fmt.Sprintf("%v %s", at.auth.Insecure, at.auth.CABundle)
 	if m.transports[trust] == nil {
-		transport, err := newTransport(at)
+		transport, err := newTransport(at, m.guard)
 		if err != nil {
 			return nil, err
 		}
 		m.transports[trust] = transport
 	}
 	return newHTTPRemote(at, m.transports[trust])
+}
+
+// newSSHRemote has a directory of its own for what is written for a moment.
+func (m *Mirrors) newSSHRemote(at *location) (remote, error) {
+	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the directory of mirrors: %w", err)
+	}
+	return &sshRemote{at: at, guard: m.guard, scratch: m.dir}, nil
 }
 
 // flights runs one call at a time. Callers that wait for the same key to get its turn share it; one that comes while it

@@ -1,4 +1,4 @@
-// Package source fetches trees of files at a revision: from Git over HTTP(S) and from local repositories, kept as bare
+// Package source fetches trees of files at a revision: from Git over HTTP(S) and SSH and from local repositories, kept as bare
 // mirrors on disk, and from plain directories.
 //
 // It is the only package that imports go-git, and it runs no other program. A mirror is a cache that only ever grows by
@@ -45,11 +45,14 @@ type Auth struct {
 	Username, Password string
 	CABundle           []byte // PEM, trusted besides the system's CAs
 	Insecure           bool   // any certificate is taken
+	// SSHKey is a private key, in PEM, and KnownHosts the servers' public keys, in lines of known_hosts; none is no server.
+	SSHKey, KnownHosts []byte
+	AnyHostKey         bool // any server is taken for the one that was meant
 }
 
 // Request names a repository and what to read of it.
 //
-// URL is http(s)://, file:// or an absolute path; user:password@ in it stands in for an empty Auth. Revision, a tag or
+// URL is http(s)://, ssh://, user@host:path, file:// or an absolute path; user:password@ in it stands in for an empty Auth. Revision, a tag or
 // a commit of 40 digits, goes before Branch. With neither, the branch is Fleet's default `master` or, when the
 // repository has none, the one its HEAD names.
 type Request struct {

@@ -69,8 +69,6 @@ func RemoteChart(chart string) bool {
 // of each bundle.
 func NotServedGitRepo(s *v1alpha1.GitRepoSpec) []Unserved {
 	var l list
-	ssh := strings.HasPrefix(s.Repo, "ssh://") || strings.Contains(s.Repo, "@") && !strings.Contains(s.Repo, "://")
-	l.add(ssh, "spec.repo", true, "repositories are not yet fetched over SSH; use https://")
 	l.add(s.ImageScanCommit != nil, "spec.imageScanCommit", false, "image tags are not yet written back")
 	l.add(s.ImageSyncInterval != nil, "spec.imageScanInterval", false, "image tags are not yet written back")
 	l.add(s.OCIRegistrySecret != "", "spec.ociRegistrySecret", false, "layers are kept on the hub, not yet in a registry")

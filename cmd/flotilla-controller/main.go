@@ -65,6 +65,7 @@ type options struct {
 	pullSecrets               []string
 	leaseSeconds              int32
 	leaderElect, dial, local  bool
+	anyHostKey                bool
 	ignoreLabels              bool
 }
 
@@ -118,7 +119,8 @@ func command() *cobra.Command {
 	f.BoolVar(&o.ignoreLabels, "ignore-cluster-registration-labels", false, "make Clusters without the labels that agents ask for")
 	f.BoolVar(&o.dial, "import-clusters", true, "install agents on Clusters that name a kubeconfig: the one case in which the hub dials into a cluster")
 	f.StringSliceVar(&o.pullSecrets, "agent-pull-secret", nil, "Secret of "+fleet.SystemNamespace+" with credentials for a registry, copied to those Clusters; may be given more than once")
-	f.BoolVar(&o.local, "fetch-from-this-machine", false, "let charts be fetched from loopback addresses: for a hub that stands beside its sources on one machine")
+	f.BoolVar(&o.local, "fetch-from-this-machine", false, "let repositories and charts be fetched from loopback addresses: for a hub that stands beside its sources on one machine")
+	f.BoolVar(&o.anyHostKey, "insecure-skip-host-key-checks", false, "take any server for the one that was meant, over SSH")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the leader's lease")
 	return cmd
 }
@@ -230,7 +232,8 @@ func setup(mgr ctrl.Manager, o options, id hub.Identity, log logr.Logger) error 
 	for _, set := range []func(ctrl.Manager) error{
 		(&gitrepo.Reconciler{
 			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store, Events: mgr.GetEventRecorder("flotilla-gitrepo"),
-			Mirrors: source.NewMirrors(filepath.Join(o.dataDir, "mirrors")), Charts: fetcher, Pushed: hook.Pushed(),
+			Mirrors: source.NewMirrors(source.Options{Dir: filepath.Join(o.dataDir, "mirrors"), Local: o.local}), Charts: fetcher,
+			AnyHostKey: o.anyHostKey, Pushed: hook.Pushed(),
 		}).Setup,
 		(&helmop.Reconciler{
 			Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Store: store, Events: mgr.GetEventRecorder("flotilla-helmop"), Charts: fetcher,

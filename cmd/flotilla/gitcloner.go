@@ -48,7 +48,7 @@ func gitclonerCommand() *cobra.Command {
 	f.StringVar(&o.caFile, "ca-bundle-file", "", "file with CAs to trust besides the system's")
 	f.StringVarP(&o.request.Auth.Username, "username", "u", "", "user name for basic auth")
 	f.StringVar(&o.passwordFile, "password-file", "", "password file for basic auth")
-	f.StringVar(&o.ssh, "ssh-private-key-file", "", "ssh private key file; repositories are not yet fetched over SSH")
+	f.StringVar(&o.ssh, "ssh-private-key-file", "", "ssh private key file; the server has to be in $FLEET_KNOWN_HOSTS, or in ~/.ssh/known_hosts")
 	f.BoolVar(&o.request.Auth.Insecure, "insecure-skip-tls", false, "do not verify tls certificates")
 	f.Int64Var(&o.app, "github-app-id", 0, "GitHub App ID; not served yet")
 	f.Int64Var(&o.installation, "github-app-installation-id", 0, "GitHub App installation ID; not served yet")
@@ -58,11 +58,11 @@ func gitclonerCommand() *cobra.Command {
 
 // readFiles takes from files what the flags name, and refuses what cannot be done.
 func (o *clonerOptions) readFiles() error {
-	switch {
-	case o.ssh != "":
-		return errors.New("--ssh-private-key-file: repositories are not yet fetched over SSH; use https:// with --username and --password-file")
-	case o.app != 0 || o.installation != 0 || o.appKey != "":
+	if o.app != 0 || o.installation != 0 || o.appKey != "" {
 		return errors.New("--github-app-id: GitHub Apps are not served yet; use --username and --password-file with a token")
+	}
+	if err := o.readSSH(); err != nil {
+		return err
 	}
 	if o.caFile != "" {
 		var err error
@@ -79,6 +79,28 @@ func (o *clonerOptions) readFiles() error {
 	}
 	if auth := &o.request.Auth; auth.Username == "" { // a token alone stands for the user, as in Fleet
 		auth.Username, auth.Password = auth.Password, ""
+	}
+	return nil
+}
+
+// readSSH takes the key, and whom to trust: what the variable holds that Fleet hands its cloner, or else who the user trusts.
+func (o *clonerOptions) readSSH() error {
+	if !source.OverSSH(o.request.URL) {
+		return nil
+	}
+	auth := &o.request.Auth
+	if o.ssh != "" {
+		var err error
+		if auth.SSHKey, err = os.ReadFile(o.ssh); err != nil {
+			return fmt.Errorf("--ssh-private-key-file: %w", err)
+		}
+	}
+	if known := os.Getenv("FLEET_KNOWN_HOSTS"); known != "" {
+		auth.KnownHosts = []byte(known)
+		return nil
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		auth.KnownHosts, _ = os.ReadFile(filepath.Join(home, ".ssh", "known_hosts")) // without it no server is known, which is told
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func openRepository(ctx context.Context, checkout, scratch, url, revision string
 	if revision == "HEAD" {
 		request.Branch = ""
 	}
-	tree, _, err := source.NewMirrors(scratch).Fetch(ctx, request)
+	tree, _, err := source.NewMirrors(source.Options{Dir: scratch, Local: true}).Fetch(ctx, request)
 	if err != nil {
 		return nil, fmt.Errorf("%w; give a checkout with --repo", err)
 	}

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fleet "flotilla.io/flotilla/api/v1alpha1"
 	gitsource "flotilla.io/flotilla/bundle/source"
@@ -16,9 +14,6 @@ import (
 	"flotilla.io/flotilla/controller/origin"
 	"flotilla.io/flotilla/controller/policy"
 )
-
-// defaultSecret holds the credentials of GitRepos that name none.
-const defaultSecret = "gitcredential"
 
 // errUnchanged ends a walk early: the source is where it was.
 var errUnchanged = errors.New("unchanged")
@@ -45,27 +40,6 @@ func (r *Reconciler) accept(ctx context.Context, in *run) error {
 	}
 	in.request = gitsource.Request{URL: in.repo.Spec.Repo, Branch: in.repo.Spec.Branch, Revision: in.repo.Spec.Revision, Auth: auth}
 	return nil
-}
-
-func (r *Reconciler) auth(ctx context.Context, namespace string, spec *fleet.GitRepoSpec) (gitsource.Auth, error) {
-	auth := gitsource.Auth{CABundle: spec.CABundle, Insecure: spec.InsecureSkipTLSverify}
-	name := spec.ClientSecretName
-	if name == "" {
-		name = defaultSecret
-	}
-	secret := &corev1.Secret{}
-	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret)
-	if apierrors.IsNotFound(err) && spec.ClientSecretName == "" {
-		return auth, nil
-	}
-	if err != nil {
-		return auth, origin.Fail("AuthFailed", fmt.Errorf("reading Secret %s/%s that spec.clientSecretName names: %w", namespace, name, err))
-	}
-	if secret.Type != corev1.SecretTypeBasicAuth {
-		return auth, origin.Fail(fleet.ConditionNotServed, fmt.Errorf("secret %s/%s is of type %q: only %s is served yet", namespace, name, secret.Type, corev1.SecretTypeBasicAuth))
-	}
-	auth.Username, auth.Password = string(secret.Data["username"]), string(secret.Data["password"])
-	return auth, nil
 }
 
 func short(commit string) string { return commit[:min(len(commit), 7)] }

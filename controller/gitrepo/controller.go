@@ -51,6 +51,8 @@ type Reconciler struct {
 	Mirrors *gitsource.Mirrors
 	Charts  *charts.Fetcher
 	Events  events.EventRecorder
+	// AnyHostKey has servers taken for what they say they are, over SSH.
+	AnyHostKey bool
 	// Pushed wakes GitRepos whose repository was pushed to.
 	Pushed <-chan event.TypedGenericEvent[*fleet.GitRepo]
 

@@ -56,7 +56,7 @@ func mistakesInAGitRepo(t *testing.T, w *world.World) {
 		{"a repository that is not there", missingRepository},
 		{"credentials that are not there", missingSecret},
 		{"a private repository is read with its CA and credentials, and what lacks is named", privateRepository},
-		{"an address that is not served", addressNotServed},
+		{"a repository over SSH is read from a server that somebody vouches for", overSSH},
 		{"a target that picks no cluster names the nearest label", nearestMiss},
 		{"a selector that is none is named by its target", badSelector},
 		{"a chart and a kustomization that no bundle takes up are named", unclaimed},
@@ -145,7 +145,7 @@ func privateRepository(w *world.World) {
 		w.Check(client.IgnoreNotFound(w.Hub.Client.Delete(context.Background(), secret.DeepCopy())))
 		w.Check(w.Hub.Client.Create(context.Background(), secret))
 	}
-	credentials(corev1.SecretTypeSSHAuth)
+	credentials(corev1.SecretTypeOpaque)
 
 	gitRepo(w, "private", server.URL("private"), nil)
 	repoTells(w, "private", "UnknownCA", "caBundle")
@@ -153,7 +153,7 @@ func privateRepository(w *world.World) {
 	edit(w, "private", func(s *fleet.GitRepoSpec) { s.CABundle = server.CA() })
 	repoTells(w, "private", "AuthFailed")
 	edit(w, "private", func(s *fleet.GitRepoSpec) { s.ClientSecretName = "private" })
-	repoTells(w, "private", `secret fleet-default/private is of type "kubernetes.io/ssh-auth": only kubernetes.io/basic-auth is served yet`)
+	repoTells(w, "private", `secret fleet-default/private is of type "Opaque": kubernetes.io/basic-auth and kubernetes.io/ssh-auth are served`)
 	credentials(corev1.SecretTypeBasicAuth)
 	edit(w, "private", func(s *fleet.GitRepoSpec) { s.ForceSyncGeneration = 1 }) // it is read anew, at once
 	says(w, "private", "state", "good")
@@ -183,9 +183,41 @@ func repoConditions(w *world.World, name, status string, conditions ...string) {
 	}, append(conditions, status+";")...)
 }
 
-func addressNotServed(w *world.World) {
-	gitRepo(w, "ssh", "git@github.com:company/fleet", nil)
-	repoTells(w, "ssh", "NotServed: spec.repo is not served yet: repositories are not yet fetched over SSH; use https://")
+// A key is shown to no server that nobody vouches for; who vouches is the Secret, or else the hub's operator.
+func overSSH(w *world.World) {
+	ctx := context.Background()
+	w.Repo("ssh", in("web", plain("ssh", "good")))
+	server, err := w.Git.StartSSH(ctx)
+	w.Check(err)
+	defer server.Close()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: world.Workspace, Name: "ssh"}, Type: corev1.SecretTypeSSHAuth,
+		Data: map[string][]byte{corev1.SSHAuthPrivateKey: server.Key()}}
+	w.Check(w.Hub.Client.Create(ctx, secret))
+	gitRepo(w, "ssh", server.URL("ssh"), func(s *fleet.GitRepoSpec) { s.ClientSecretName = "ssh" })
+	repoTells(w, "ssh", "HostKeyUnknown: ssh://127.0.0.1:", "no host key of", "ssh-ed25519 SHA256:", "ssh-keyscan")
+
+	hosts := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.SystemNamespace, Name: fleet.KnownHostsConfigMap},
+		Data: map[string]string{"known_hosts": string(server.KnownHosts())}}
+	w.Check(w.Hub.Client.Create(ctx, hosts))
+	defer func() { w.Check(w.Hub.Client.Delete(ctx, hosts)) }()
+	edit(w, "ssh", func(s *fleet.GitRepoSpec) { s.ForceSyncGeneration = 1 }) // it is read anew, at once
+	says(w, "ssh", "state", "good")
+
+	// The Secret goes before the hub's: it says that the key is revoked.
+	before := secret.DeepCopy()
+	secret.Data["known_hosts"] = append([]byte("@revoked "), server.KnownHosts()...)
+	w.Check(w.Hub.Client.Patch(ctx, secret, client.MergeFrom(before)))
+	w.Push("ssh", in("web", plain("ssh", "next")))
+	edit(w, "ssh", func(s *fleet.GitRepoSpec) { s.ForceSyncGeneration = 2 })
+	repoTells(w, "ssh", "HostKeyMismatch", "marked as revoked", "stays deployed")
+	says(w, "ssh", "state", "good")
+
+	before = secret.DeepCopy()
+	secret.Data["known_hosts"] = server.KnownHosts()
+	w.Check(w.Hub.Client.Patch(ctx, secret, client.MergeFrom(before)))
+	edit(w, "ssh", func(s *fleet.GitRepoSpec) { s.ForceSyncGeneration = 3 })
+	says(w, "ssh", "state", "next")
+	w.Kubectl("hub", "delete", "gitrepo", "ssh", "-n", world.Workspace, "--timeout=2m")
 }
 
 func nearestMiss(w *world.World) {

@@ -76,7 +76,7 @@ type Fetcher struct {
 	guard dial.Guard
 
 	mu         sync.Mutex
-	transports map[string]*http.Transport
+	transports map[string]http.RoundTripper
 	indexes    map[string]*index // by URL and credentials, as last seen
 	archives   map[string]seen   // plain archives, by URL and credentials
 }
@@ -91,7 +91,7 @@ type Options struct {
 
 // New makes a Fetcher.
 func New(o Options) *Fetcher {
-	return &Fetcher{blobs: blobs{dir: o.Dir}, guard: dial.Guard{Local: o.Local}, transports: map[string]*http.Transport{}, indexes: map[string]*index{}, archives: map[string]seen{}}
+	return &Fetcher{blobs: blobs{dir: o.Dir}, guard: dial.Guard{Local: o.Local}, transports: map[string]http.RoundTripper{}, indexes: map[string]*index{}, archives: map[string]seen{}}
 }
 
 // Session is one reading: an index is asked for once in it, so that all charts are of one moment.

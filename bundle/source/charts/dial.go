@@ -5,8 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"time"
 
 	"flotilla.io/flotilla/bundle/source"
@@ -19,7 +17,6 @@ func (f *Fetcher) transport(ref Ref, auth Auth) (http.RoundTripper, error) {
 	trust := fmt.Sprintf("%v %s", auth.Insecure, auth.CABundle)
 	if f.transports[trust] == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.DialContext = f.guard.Dialer().DialContext
 		t.ResponseHeaderTimeout = 30 * time.Second
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: auth.Insecure}
 		if len(auth.CABundle) > 0 {
@@ -33,29 +30,7 @@ func (f *Fetcher) transport(ref Ref, auth Auth) (http.RoundTripper, error) {
 			}
 			t.TLSClientConfig.RootCAs = pool
 		}
-		f.transports[trust] = t
+		f.transports[trust] = f.guard.Transport(t)
 	}
-	return &proxied{f, f.transports[trust]}, nil
-}
-
-// proxied sends what goes through a proxy past the guard, which would judge the proxy: there, only addresses that are written as
-// such can be judged.
-type proxied struct {
-	fetcher *Fetcher
-	guarded *http.Transport
-}
-
-func (p *proxied) RoundTrip(req *http.Request) (*http.Response, error) {
-	proxy, err := http.ProxyFromEnvironment(req)
-	if err != nil || proxy == nil {
-		return p.guarded.RoundTrip(req)
-	}
-	if ip, err := netip.ParseAddr(req.URL.Hostname()); err == nil {
-		if err := p.fetcher.guard.Refuses(req.URL.Host, ip); err != nil {
-			return nil, err
-		}
-	}
-	t := p.guarded.Clone()
-	t.DialContext, t.Proxy, t.DisableKeepAlives = nil, func(*http.Request) (*url.URL, error) { return proxy, nil }, true
-	return t.RoundTrip(req)
+	return f.transports[trust], nil
 }

@@ -196,10 +196,15 @@ func overSSH(w *world.World) {
 	gitRepo(w, "ssh", server.URL("ssh"), func(s *fleet.GitRepoSpec) { s.ClientSecretName = "ssh" })
 	repoTells(w, "ssh", "HostKeyUnknown: ssh://127.0.0.1:", "no host key of", "ssh-ed25519 SHA256:", "ssh-keyscan")
 
-	hosts := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.SystemNamespace, Name: fleet.KnownHostsConfigMap},
-		Data: map[string]string{"known_hosts": string(server.KnownHosts())}}
-	w.Check(w.Hub.Client.Create(ctx, hosts))
-	defer func() { w.Check(w.Hub.Client.Delete(ctx, hosts)) }()
+	hosts := &corev1.ConfigMap{}
+	w.Check(w.Hub.Client.Get(ctx, client.ObjectKey{Namespace: fleet.SystemNamespace, Name: fleet.KnownHostsConfigMap}, hosts))
+	shipped := hosts.DeepCopy()
+	hosts.Data["known_hosts"] += string(server.KnownHosts())
+	w.Check(w.Hub.Client.Patch(ctx, hosts, client.MergeFrom(shipped)))
+	defer func() {
+		shipped.ResourceVersion = hosts.ResourceVersion
+		w.Check(w.Hub.Client.Patch(ctx, shipped, client.MergeFrom(hosts)))
+	}()
 	edit(w, "ssh", func(s *fleet.GitRepoSpec) { s.ForceSyncGeneration = 1 }) // it is read anew, at once
 	says(w, "ssh", "state", "good")
 

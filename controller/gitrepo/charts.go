@@ -130,10 +130,3 @@ func resolvedCharts(f *bundlereader.Found) (text string) {
 	}
 	return fleet.Clip(text, fleet.MessageBytes)
 }
-
-func polling(repo *fleet.GitRepo) time.Duration {
-	if p := repo.Spec.PollingInterval; p != nil && p.Duration > 0 {
-		return p.Duration
-	}
-	return defaultPolling
-}

@@ -37,10 +37,12 @@ import (
 )
 
 const (
-	defaultPolling = 15 * time.Second
-	// fetchTimeout bounds one look at a source, so that a dead one holds a worker for no longer.
+	// fetchTimeout bounds one step that waits for a server.
 	fetchTimeout = 2 * time.Minute
-	workers      = 8
+	// workers mostly wait for servers, and a dead one takes its time: there are many, so that it delays no other GitRepo.
+	workers = 256
+	// transfers and readings at once: these cost memory and CPU.
+	transfers, readings = 32, 8
 )
 
 // Reconciler moves GitRepos forward. All fields are set before Setup.
@@ -61,11 +63,16 @@ type Reconciler struct {
 	last map[client.ObjectKey]int64  // the number of the last reading
 	// ranges are the versions of charts that may become newer ones without a commit.
 	ranges map[client.ObjectKey]ranges
+	// failed counts how often in a row a server did not answer.
+	failed map[client.ObjectKey]int
+
+	transfers, readings turns
 }
 
 // Setup registers the reconciler.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
-	r.read, r.last, r.ranges = map[client.ObjectKey]string{}, map[client.ObjectKey]int64{}, map[client.ObjectKey]ranges{}
+	r.read, r.last, r.ranges, r.failed = map[client.ObjectKey]string{}, map[client.ObjectKey]int64{}, map[client.ObjectKey]ranges{}, map[client.ObjectKey]int{}
+	r.transfers, r.readings = make(turns, transfers), make(turns, readings)
 	b := ctrl.NewControllerManagedBy(mgr).Named("gitrepo").
 		For(&fleet.GitRepo{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
 		Watches(&fleet.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.repoOf), builder.WithPredicates(origin.BundleTouched)).
@@ -142,10 +149,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			return ctrl.Result{}, err
 		}
 	}
-	walkCtx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
 	began := time.Now()
-	err := r.walk(walkCtx, in)
+	err := r.walk(ctx, in)
 	if in.end != nil {
 		in.end()
 	}
@@ -155,14 +160,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // walk goes through the steps; each may end the walk with a failure, and then what was there stays.
 func (r *Reconciler) walk(ctx context.Context, in *run) error {
-	for _, step := range []func(context.Context, *run) error{
-		r.accept,  // what is asked -> a request to the source
-		r.look,    // branch or revision -> commit; the same as last time ends the walk
-		r.fetch,   // commit -> tree
-		r.find,    // tree -> bundles
-		r.protect, // an empty answer where bundles were is held
-		r.write,   // bundles -> Content, Secret, Bundle
-		r.prune,   // Bundles whose directory is gone
+	for _, step := range []step{
+		r.accept,                            // what is asked -> a request to the source
+		inTime(r.look),                      // branch or revision -> commit; the same as last time ends the walk
+		r.announce,                          // that a commit is read, if that takes long
+		r.transfers.inTurn(inTime(r.fetch)), // commit -> tree
+		r.readings.inTurn(r.find),           // tree -> bundles
+		inTime(r.fetchCharts),               // charts from elsewhere -> bundles
+		r.judge,                             // what is wrong with single bundles
+		r.protect,                           // an empty answer where bundles were is held
+		r.readings.inTurn(r.write),          // bundles -> Content, Secret, Bundle
+		r.prune,                             // Bundles whose directory is gone
 	} {
 		if err := step(ctx, in); err != nil {
 			return err
@@ -183,6 +191,10 @@ func (r *Reconciler) look(ctx context.Context, in *run) error {
 	if r.isRead(in) && !r.moved(ctx, in) {
 		return errUnchanged
 	}
+	return nil
+}
+
+func (r *Reconciler) announce(ctx context.Context, in *run) error {
 	in.end = r.sayWhenSlow(ctx, in)
 	return nil
 }
@@ -196,7 +208,7 @@ func (r *Reconciler) fetch(ctx context.Context, in *run) error {
 	return nil
 }
 
-func (r *Reconciler) find(ctx context.Context, in *run) error {
+func (r *Reconciler) find(_ context.Context, in *run) error {
 	repo := bundlereader.Repo{Name: in.repo.Name, Namespace: in.repo.Namespace, Spec: in.asked.Spec, Labels: in.repo.Labels}
 	found, err := bundlereader.Read(in.tree, repo)
 	if err != nil && len(found) == 0 {
@@ -206,15 +218,16 @@ func (r *Reconciler) find(ctx context.Context, in *run) error {
 	if in.partial = err; err != nil {
 		in.problems = append(in.problems, oneLine(err))
 	}
-	if err := r.fetchCharts(ctx, in); err != nil {
-		return err
-	}
-	for i := range found {
-		in.judge(&found[i])
-	}
 	in.idle, err = bundlereader.Unclaimed(in.tree, repo, found)
 	if err != nil {
 		return origin.Fail("ReadFailed", err)
+	}
+	return nil
+}
+
+func (r *Reconciler) judge(_ context.Context, in *run) error {
+	for i := range in.found {
+		in.judge(&in.found[i])
 	}
 	return nil
 }
@@ -264,10 +277,11 @@ func (r *Reconciler) finish(ctx context.Context, in *run, err error) (ctrl.Resul
 	if err == nil && len(in.problems) == 0 {
 		r.remember(in) // only now: a walk whose report lost a race is walked again, or what it found would never be told
 	}
+	misses := r.missed(client.ObjectKeyFromObject(in.repo), err)
 	if in.repo.Spec.DisablePolling && (err == nil || errors.Is(err, errUnchanged)) {
 		return ctrl.Result{}, nil
 	}
-	return ctrl.Result{RequeueAfter: polling(in.repo)}, nil
+	return ctrl.Result{RequeueAfter: nextLook(polling(in.repo), misses)}, nil
 }
 
 // report writes the conditions that this reconciler owns. Ready belongs to controller/status.

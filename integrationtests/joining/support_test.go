@@ -19,6 +19,7 @@ import (
 
 // support looks into a running hub with what the tool has for it, and leaves it as it was.
 func support(t *testing.T, w *world.World) {
+	w.Settled("fleet-app") // what was held just now is resumed, and may still be on its way
 	dir := t.TempDir()
 	job := job{terminal.New(t, "sh").With("KUBECONFIG=" + hub(w)), dir, filepath.Join(world.Bin(t), "flotilla")}
 	t.Run("monitor shows what there is and that all is well", func(t *testing.T) {

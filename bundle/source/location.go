@@ -104,7 +104,7 @@ func scrub(raw string) string {
 func (l *location) key() string {
 	h := sha256.New()
 	for _, part := range []string{l.url, l.onHost, l.path, l.auth.Username, l.auth.Password, string(l.auth.CABundle), fmt.Sprint(l.auth.Insecure),
-		string(l.auth.SSHKey), string(l.auth.KnownHosts), fmt.Sprint(l.auth.AnyHostKey)} {
+		string(l.auth.SSHKey), string(l.auth.KnownHosts), fmt.Sprint(l.auth.AnyHostKey), l.auth.App.name()} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:40]

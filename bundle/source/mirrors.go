@@ -36,6 +36,7 @@ type Mirrors struct {
 	mu         sync.Mutex
 	mirrors    map[string]*mirror           // by location.key
 	transports map[string]http.RoundTripper // by whom they trust
+	tokens     map[string]appToken          // by location.key
 }
 
 // mirror is one repository's. Listings and transfers each go one at a time.
@@ -55,6 +56,7 @@ func NewMirrors(o Options) *Mirrors {
 		objects:    cache.NewObjectLRU(cacheBytes),
 		mirrors:    map[string]*mirror{},
 		transports: map[string]http.RoundTripper{},
+		tokens:     map[string]appToken{},
 	}
 }
 
@@ -70,7 +72,7 @@ func (m *Mirrors) Head(ctx context.Context, req Request) (string, error) {
 	}
 	mirror := m.mirror(at)
 	listed, err := mirror.lists.do(ctx, at, "", ListTimeout, func(ctx context.Context) (any, error) {
-		remote, err := m.dial(mirror.at)
+		remote, err := m.dial(ctx, mirror.at)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +130,7 @@ func (m *Mirrors) obtain(ctx context.Context, mirror *mirror, req Request) (*fil
 			return tree, nil
 		}
 	}
-	remote, err := m.dial(mirror.at)
+	remote, err := m.dial(ctx, mirror.at)
 	if err != nil {
 		return nil, err
 	}
@@ -261,13 +263,25 @@ func (m *mirror) diskError(err error) *Error {
 	return &Error{Reason: FetchFailed, Where: m.at.display, Message: err.Error(), Next: "look at the disk that holds the mirrors"}
 }
 
-func (m *Mirrors) dial(at *location) (remote, error) {
+func (m *Mirrors) dial(ctx context.Context, at *location) (remote, error) {
+	at, err := m.signIn(ctx, at)
+	if err != nil {
+		return nil, err
+	}
 	if at.path != "" {
 		return newFileRemote(at)
 	}
 	if at.ssh() {
 		return m.newSSHRemote(at)
 	}
+	transport, err := m.transport(at)
+	if err != nil {
+		return nil, err
+	}
+	return newHTTPRemote(at, transport)
+}
+
+func (m *Mirrors) transport(at *location) (http.RoundTripper, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	trust := fmt.Sprintf("%v %s", at.auth.Insecure, at.auth.CABundle)
@@ -278,7 +292,7 @@ func (m *Mirrors) dial(at *location) (remote, error) {
 		}
 		m.transports[trust] = transport
 	}
-	return newHTTPRemote(at, m.transports[trust])
+	return m.transports[trust], nil
 }
 
 // newSSHRemote has a directory of its own for what is written for a moment.

@@ -47,7 +47,8 @@ type Auth struct {
 	Insecure           bool   // any certificate is taken
 	// SSHKey is a private key, in PEM, and KnownHosts the servers' public keys, in lines of known_hosts; none is no server.
 	SSHKey, KnownHosts []byte
-	AnyHostKey         bool // any server is taken for the one that was meant
+	AnyHostKey         bool       // any server is taken for the one that was meant
+	App                *GitHubApp // stands in for user and password
 }
 
 // Request names a repository and what to read of it.

@@ -50,16 +50,16 @@ func gitclonerCommand() *cobra.Command {
 	f.StringVar(&o.passwordFile, "password-file", "", "password file for basic auth")
 	f.StringVar(&o.ssh, "ssh-private-key-file", "", "ssh private key file; the server has to be in $FLEET_KNOWN_HOSTS, or in ~/.ssh/known_hosts")
 	f.BoolVar(&o.request.Auth.Insecure, "insecure-skip-tls", false, "do not verify tls certificates")
-	f.Int64Var(&o.app, "github-app-id", 0, "GitHub App ID; not served yet")
-	f.Int64Var(&o.installation, "github-app-installation-id", 0, "GitHub App installation ID; not served yet")
-	f.StringVar(&o.appKey, "github-app-key-file", "", "GitHub App private key; not served yet")
+	f.Int64Var(&o.app, "github-app-id", 0, "GitHub App ID")
+	f.Int64Var(&o.installation, "github-app-installation-id", 0, "GitHub App installation ID")
+	f.StringVar(&o.appKey, "github-app-key-file", "", "file with the private key of the GitHub App")
 	return cmd
 }
 
 // readFiles takes from files what the flags name, and refuses what cannot be done.
 func (o *clonerOptions) readFiles() error {
-	if o.app != 0 || o.installation != 0 || o.appKey != "" {
-		return errors.New("--github-app-id: GitHub Apps are not served yet; use --username and --password-file with a token")
+	if err := o.readApp(); err != nil {
+		return err
 	}
 	if err := o.readSSH(); err != nil {
 		return err
@@ -80,6 +80,21 @@ func (o *clonerOptions) readFiles() error {
 	if auth := &o.request.Auth; auth.Username == "" { // a token alone stands for the user, as in Fleet
 		auth.Username, auth.Password = auth.Password, ""
 	}
+	return nil
+}
+
+func (o *clonerOptions) readApp() error {
+	if o.app == 0 && o.installation == 0 && o.appKey == "" {
+		return nil
+	}
+	if o.app == 0 || o.installation == 0 || o.appKey == "" {
+		return errors.New("--github-app-id, --github-app-installation-id and --github-app-key-file belong together: give all three")
+	}
+	key, err := os.ReadFile(o.appKey)
+	if err != nil {
+		return fmt.Errorf("--github-app-key-file: %w", err)
+	}
+	o.request.Auth.App = &source.GitHubApp{ID: o.app, Installation: o.installation, Key: key}
 	return nil
 }
 

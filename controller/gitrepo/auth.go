@@ -3,6 +3,8 @@ package gitrepo
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +17,13 @@ import (
 
 // Key of known hosts, in the Secret of a GitRepo, and in the ConfigMap of the hub for those whose Secret has none.
 const knownHosts = "known_hosts"
+
+// Keys of a Secret for a GitHub App, which is of any type.
+const (
+	appID           = "github_app_id"
+	appInstallation = "github_app_installation_id"
+	appKey          = "github_app_private_key"
+)
 
 // auth is what the Secret of a GitRepo says, and whom it trusts.
 func (r *Reconciler) auth(ctx context.Context, namespace string, spec *fleet.GitRepoSpec) (gitsource.Auth, error) {
@@ -58,9 +67,24 @@ func readClientSecret(secret *corev1.Secret, auth *gitsource.Auth) error {
 	case corev1.SecretTypeSSHAuth:
 		auth.SSHKey, auth.KnownHosts = secret.Data[corev1.SSHAuthPrivateKey], secret.Data[knownHosts]
 	default:
-		return origin.Fail(fleet.ConditionNotServed, fmt.Errorf("secret %s/%s is of type %q: %s and %s are served",
-			secret.Namespace, secret.Name, secret.Type, corev1.SecretTypeBasicAuth, corev1.SecretTypeSSHAuth))
+		if secret.Data[appKey] == nil {
+			return origin.Fail(fleet.ConditionNotServed, fmt.Errorf("secret %s/%s is of type %q and has no key %s: give one of type %s or %s, or the keys of a GitHub App",
+				secret.Namespace, secret.Name, secret.Type, appKey, corev1.SecretTypeBasicAuth, corev1.SecretTypeSSHAuth))
+		}
+		return readApp(secret, auth)
 	}
+	return nil
+}
+
+func readApp(secret *corev1.Secret, auth *gitsource.Auth) error {
+	app := &gitsource.GitHubApp{Key: secret.Data[appKey]}
+	for key, number := range map[string]*int64{appID: &app.ID, appInstallation: &app.Installation} {
+		var err error
+		if *number, err = strconv.ParseInt(strings.TrimSpace(string(secret.Data[key])), 10, 64); err != nil {
+			return origin.Fail(gitsource.AuthFailed, fmt.Errorf("reading key %s of Secret %s/%s: it is not a number", key, secret.Namespace, secret.Name))
+		}
+	}
+	auth.App = app
 	return nil
 }
 

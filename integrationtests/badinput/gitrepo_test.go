@@ -153,7 +153,7 @@ func privateRepository(w *world.World) {
 	edit(w, "private", func(s *fleet.GitRepoSpec) { s.CABundle = server.CA() })
 	repoTells(w, "private", "AuthFailed")
 	edit(w, "private", func(s *fleet.GitRepoSpec) { s.ClientSecretName = "private" })
-	repoTells(w, "private", `secret fleet-default/private is of type "Opaque": kubernetes.io/basic-auth and kubernetes.io/ssh-auth are served`)
+	repoTells(w, "private", `secret fleet-default/private is of type "Opaque" and has no key github_app_private_key`)
 	credentials(corev1.SecretTypeBasicAuth)
 	edit(w, "private", func(s *fleet.GitRepoSpec) { s.ForceSyncGeneration = 1 }) // it is read anew, at once
 	says(w, "private", "state", "good")

@@ -1,13 +1,21 @@
 package hub
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -17,11 +25,33 @@ import (
 
 var yamlFence = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
+// github is a server with what GitHub's API gives an App: a token, here the one password of the repository.
+func github(w *world.World) (url string, key []byte) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	w.Check(err)
+	w.Git.Protect("shop-app", "x-access-token", "a-token")
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.URL.Path == "/api/v3/app/installations/34/access_tokens":
+			rw.WriteHeader(http.StatusCreated)
+			fmt.Fprintf(rw, `{"token":"a-token","expires_at":%q}`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		default:
+			req.URL.Path = strings.Replace(req.URL.Path, "/shop.git", "/shop-app.git", 1)
+			w.Git.Handler().ServeHTTP(rw, req)
+		}
+	}))
+	w.T.Cleanup(server.Close)
+	return server.URL, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)})
+}
+
 // What docs/sources.md shows is applied as it stands, but for addresses and credentials, and the hub reads what is there.
 func TestTheSourcesOfTheDocs(t *testing.T) {
 	w := world.New(t, world.Options{})
-	w.Repo("shop", map[string]string{"app/fleet.yaml": "defaultNamespace: app\n", "app/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"})
+	app := map[string]string{"app/fleet.yaml": "defaultNamespace: app\n", "app/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"}
+	w.Repo("shop", app)
 	commit := w.Push("shop", nil)
+	w.Repo("shop-app", app)
+	commits := map[string]string{"shop-app": w.Push("shop-app", nil)}
 	w.Git.Protect("shop", "ci", "a-token")
 	overSSH, err := w.Git.StartSSH(context.Background())
 	w.Check(err)
@@ -29,7 +59,9 @@ func TestTheSourcesOfTheDocs(t *testing.T) {
 	indent := func(text []byte) string {
 		return "|\n    " + strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n    ")
 	}
+	githubs, key := github(w)
 	real := strings.NewReplacer(
+		"https://github.example.com/shop.git", githubs+"/shop.git", "the-key-of-the-app", indent(key),
 		"https://git.example.com/shop.git", w.Git.URL("shop"),
 		"ssh://git@git.example.com/shop.git", overSSH.URL("shop"),
 		"a-private-key", indent(overSSH.Key()), "the-line-of-known-hosts", indent(overSSH.KnownHosts()),
@@ -46,7 +78,7 @@ func TestTheSourcesOfTheDocs(t *testing.T) {
 			}
 		}
 	}
-	if len(repos) != 2 {
+	if len(repos) != 3 {
 		t.Fatalf("the page shows the GitRepos %v", repos)
 	}
 	for _, name := range repos {
@@ -55,8 +87,8 @@ func TestTheSourcesOfTheDocs(t *testing.T) {
 			if err := w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: name}, repo); err != nil {
 				return err
 			}
-			if repo.Status.Commit != commit {
-				return fmt.Errorf("it is at %q, want %s: %v", repo.Status.Commit, commit, repo.Status.Conditions)
+			if want := cmp.Or(commits[name], commit); repo.Status.Commit != want {
+				return fmt.Errorf("it is at %q, want %s: %v", repo.Status.Commit, want, repo.Status.Conditions)
 			}
 			return w.Hub.Client.Get(context.Background(), client.ObjectKey{Namespace: world.Workspace, Name: name + "-app"}, bundle)
 		})

@@ -92,7 +92,4 @@ func TestADeadSourceDelaysNoOther(t *testing.T) {
 		}
 		return nil
 	})
-	if got := w.Git.Counts("shop"); got.Packs > 3 {
-		t.Errorf("GitRepos of one repository share a mirror: %+v", got)
-	}
 }

@@ -129,7 +129,7 @@ func refused(t *testing.T, err error, reason string, want ...string) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -227,13 +227,13 @@ func (r *Reconciler) find(_ context.Context, in *run) error {
 
 func (r *Reconciler) judge(_ context.Context, in *run) error {
 	for i := range in.found {
-		in.judge(&in.found[i])
+		in.judgeOne(&in.found[i])
 	}
 	return nil
 }
 
-// judge notes what is wrong with one bundle, or has no effect in it. What is not served and could go wrong breaks it.
-func (in *run) judge(f *bundlereader.Found) {
+// judgeOne notes what is wrong with one bundle, or has no effect in it. What is not served and could go wrong breaks it.
+func (in *run) judgeOne(f *bundlereader.Found) {
 	for _, n := range f.NotServed {
 		if n.Blocks && f.Err == nil {
 			f.Err = fmt.Errorf("%s is not served yet: %s", n.Field, n.Why)

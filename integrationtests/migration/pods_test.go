@@ -103,7 +103,7 @@ func (p *pods) run(ctx context.Context, where *side, d *appsv1.Deployment) (*emb
 			}
 		}
 		args = append(args, "--data-dir", filepath.Join(p.dir, "data"), "--webhook-addr", "127.0.0.1:0",
-			"--metrics-addr", "127.0.0.1:0", "--leader-elect=false", "--lease-seconds", "1")
+			"--metrics-addr", "127.0.0.1:0", "--leader-elect=false", "--lease-seconds", "1", "--fetch-from-this-machine")
 	}
 	return embedded.Start(filepath.Join(p.root, "bin", name), p.log(name), args...)
 }
